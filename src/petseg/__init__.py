@@ -1,0 +1,1 @@
+"""Reproducible segmentation of pets: data, networks, training, evaluation and report behind the DVC stages."""

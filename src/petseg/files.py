@@ -1,0 +1,75 @@
+"""Writing so that nothing half-written is ever visible: beside the name first, then moved into place."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from petseg.errors import disk_full
+
+
+@contextmanager
+def atomic_file(path: str | Path) -> Iterator[Path]:
+    """Yields a path in the same folder to write to; moves it to `path` at the end, or removes it after an error.
+
+    Raises:
+        PetsegError: the disk is full (named with `path`).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise disk_full(error, path) or error from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """Yields an empty folder beside `path` to fill; it takes the place of `path` (if any) at the end, or is removed.
+
+    Raises:
+        PetsegError: the disk is full (named with `path`).
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except OSError as error:
+        raise disk_full(error, path) or error from error
+    part.chmod(0o777 & ~_umask())
+    old = part.with_suffix(".old")
+    try:
+        yield part
+        if path.exists():
+            path.rename(old)
+        part.rename(path)
+    except OSError as error:
+        raise disk_full(error, path) or error from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    """The process's umask (mkdtemp makes folders that only their owner can read; outputs are ordinary folders)."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes UTF-8 text, whole or not at all."""
+    with atomic_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Writes JSON as people read it and git diffs it: indented, keys in the given order, a newline at the end."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

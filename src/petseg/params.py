@@ -1,0 +1,277 @@
+"""Typed parameters: what params.yaml may hold, and the one way to read it.
+
+Every error is a `ParamsError` (exit status 2) that names the key and, for a misspelt one, the nearest valid key.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from petseg.errors import ParamsError
+
+LearningRate = Annotated[float, Field(ge=1e-6, le=1e-1)]
+Epochs = Annotated[int, Field(ge=1, le=5000)]
+BatchSize = Annotated[int, Field(ge=2, le=1024)]  # batch norm needs two values a channel
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+NETWORKS = ("unet", "resnet34_unet")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Archives(_Section):
+    """MD5 of the two archives of Oxford-IIIT Pet."""
+
+    images: MD5
+    annotations: MD5
+
+
+class Data(_Section):
+    """Where the images come from."""
+
+    source: Literal["synthetic", "oxford", "folder"]
+    url: tuple[str, ...]
+    md5: Archives
+    path: str
+    images: Annotated[int, Field(ge=40, le=100_000)]
+    seed: Seed
+
+    @field_validator("url", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+
+
+class Split(_Section):
+    """How trainval.txt is divided into train and valid."""
+
+    rule: Literal["report", "stratified"]
+    seed: Seed
+
+
+class Train(_Section):
+    """What both networks' training has in common beside the top-level keys."""
+
+    augment: Literal["a", "none"]
+
+
+class Network(_Section):
+    """One network's own values; None takes the shared one."""
+
+    size_multiple: ClassVar[int]  # image_size must be a multiple of this
+    width: Annotated[int, Field(ge=4, le=256)]
+    lr: LearningRate | None
+    epochs: Epochs | None
+    batch_size: BatchSize | None
+
+
+class UNetParams(Network):
+    size_multiple = 16  # four times halved
+
+
+class ResNet34UNetParams(Network):
+    size_multiple = 64  # six times halved
+
+
+class Evaluate(_Section):
+    """How the test split is scored."""
+
+    bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
+
+
+class Training(_Section):
+    """What makes one network's weights: the shared values with the network's own put in."""
+
+    network: Literal["unet", "resnet34_unet"]
+    width: int
+    image_size: int
+    batch_size: int
+    epochs: int
+    lr: float
+    seed: int
+    augment: str
+
+
+class Params(_Section):
+    """All of params.yaml."""
+
+    image_size: Annotated[int, Field(ge=16, le=2048)]
+    batch_size: BatchSize
+    epochs: Epochs
+    lr: LearningRate
+    seed: Seed
+    data: Data
+    split: Split
+    train: Train
+    unet: UNetParams
+    resnet34_unet: ResNet34UNetParams
+    evaluate: Evaluate
+
+    @model_validator(mode="after")
+    def _size_fits_networks(self) -> "Params":
+        for name in NETWORKS:
+            multiple = getattr(self, name).size_multiple
+            if self.image_size % multiple:
+                raise ValueError(f"image_size is {self.image_size}, but {name} needs a multiple of {multiple}")
+        return self
+
+    def training(self, name: str) -> Training:
+        """The effective values for network `name`, `unet` or `resnet34_unet`."""
+        own = getattr(self, name)
+        shared = {key: getattr(self, key) for key in ("lr", "epochs", "batch_size")}
+        chosen = {key: value if getattr(own, key) is None else getattr(own, key) for key, value in shared.items()}
+        return Training(
+            network=name,
+            width=own.width,
+            image_size=self.image_size,
+            seed=self.seed,
+            augment=self.train.augment,
+            **chosen,
+        )
+
+    def origins(self, name: str) -> str:
+        """One line for people: each value of network `name` that can be shared or its own, and which it is."""
+        own, used = getattr(self, name), self.training(name)
+        return ", ".join(
+            f"{key} {getattr(used, key)} ({'shared' if getattr(own, key) is None else f'{name}.{key}'})"
+            for key in ("lr", "epochs", "batch_size")
+        )
+
+
+def load(path: str | Path = "params.yaml", recipe: str | None = None, overrides: Sequence[str] = ()) -> Params:
+    """Reads parameters: the file, then the recipe's overrides, then `overrides`, each later one winning.
+
+    Args:
+        path: a YAML file with every key of `Params`.
+        recipe: NAME of `recipes/NAME.yaml` beside `path`, which holds some of the keys.
+        overrides: `key=value` with a dotted key and a YAML value, as `dvc exp run -S` takes them.
+
+    Raises:
+        ParamsError: a file is missing or no YAML; a key is unknown or missing; a value has the wrong type or range.
+    """
+    path = Path(path)
+    values = _read(path)
+    if recipe is not None:
+        recipe_path = path.parent / "recipes" / f"{recipe}.yaml"
+        _merge(values, _read(recipe_path))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ParamsError(f"{override!r} is no override: write key=value, for example lr=1e-4.")
+        nested: Any = _parse(text, override)
+        for part in reversed(key.strip().split(".")):
+            nested = {part: nested}
+        _merge(values, nested)
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError(_sentence(error, path)) from None
+
+
+@contextmanager
+def for_stage(*keys: str, path: str | Path = "params.yaml") -> Iterator[Params]:
+    """Yields the parameters, and refuses to end well if one of `keys` has changed in the file meanwhile.
+
+    DVC writes a stage's parameters to dvc.lock after its command, as they are then (its issue 11058): without this
+    check a result would be recorded under values that did not make it.
+
+    Args:
+        keys: the dotted keys that the stage names under `params` in dvc.yaml.
+
+    Raises:
+        ParamsError: the file was changed while the stage ran, or cannot be read.
+    """
+    params = load(path)
+    yield params
+    before, now = params.model_dump(), load(path).model_dump()
+    for key in keys:
+        old, new = _pick(before, key), _pick(now, key)
+        if old != new:
+            raise ParamsError(
+                f"{path} changed while this stage ran: {_first_change(key, old, new)}; its result belongs to the old "
+                "value and was not recorded. Run `dvc repro` for the new one, or put the old one back first."
+            )
+
+
+def _first_change(key: str, old: object, new: object) -> str:
+    if isinstance(old, dict) and isinstance(new, dict):
+        name = next(name for name in old if old[name] != new[name])
+        return _first_change(f"{key}.{name}", old[name], new[name])
+    return f"{key} was {old} and is now {new}"
+
+
+def _pick(values: dict, key: str) -> object:
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as DVC reads it: `1e-05` is a number (PyYAML's YAML 1.1 takes it for text)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def _parse(text: str, where: object) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ParamsError(f"{where} is not valid YAML{line}: {getattr(error, 'problem', None) or error}.") from None
+
+
+def _read(path: Path) -> dict:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist; run this from the top folder of the project.") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise ParamsError(f"{path} cannot be read as text: {error}.") from None
+    values = _parse(text, path)
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path} holds no keys: it must be a list of `key: value` lines.")
+    return values
+
+
+def _merge(values: dict, changes: dict) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(values.get(key), dict):
+            _merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _valid_keys(field.annotation, f"{prefix}{name}.")
+
+
+def _sentence(error: ValidationError, path: Path) -> str:
+    """One of pydantic's complaints as a sentence: an unknown key first, since it often explains a missing one."""
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, list(_valid_keys(Params)), n=1, cutoff=0.0)[0]
+        return f"{path}: {key} is not a parameter; the nearest that is: {near}."
+    if first["type"] == "missing":
+        return f"{path}: {key} is missing; add it, `git diff {path}` shows what was removed."
+    if first["type"] == "value_error":
+        return f"{path}: {first['ctx']['error']}."
+    if first["type"] == "model_type":
+        return f"{path}: {key} is {first['input']!r}, but it holds keys of its own."
+    return f"{path}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."

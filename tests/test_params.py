@@ -1,0 +1,141 @@
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from petseg import params
+from petseg.errors import ParamsError
+
+COMMITTED = Path(__file__).resolve().parents[1] / "params.yaml"
+
+
+@pytest.fixture
+def file(tmp_path):
+    shutil.copy(COMMITTED, tmp_path / "params.yaml")
+    return tmp_path / "params.yaml"
+
+
+def test_committed_file_is_valid_and_explains_every_key():
+    params.load(COMMITTED)
+    values = re.findall(r"(?m)^ *(\w+): +\S.*$", COMMITTED.read_text())
+    commented = re.findall(r"(?m)^ *(\w+):.* # .+$", COMMITTED.read_text())
+    assert set(values) - set(commented) <= {"annotations"}  # explained with its section
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1e-4", 1e-4), ("1e-05", 1e-5), ("1E-3", 1e-3), ("0.01", 0.01), ("2.5e-4", 2.5e-4)]
+)
+def test_learning_rates_as_people_and_dvc_write_them(file, text, value):
+    file.write_text(re.sub(r"(?m)^lr: \S+", f"lr: {text}", file.read_text()))
+    assert params.load(file).lr == value
+    assert params.load(COMMITTED, overrides=[f"unet.lr={text}"]).unet.lr == value
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("lrr=1e-4", ["lrr is not a parameter", ": lr."]),
+        ("unet.widht=32", ["unet.widht is not a parameter", "unet.width"]),
+        ("data.md5.image=0", ["data.md5.image ", "data.md5.images"]),
+        ("lr=fast", ["lr is 'fast'", "number"]),
+        ("lr=0", ["lr is 0", "greater than or equal to"]),
+        ("lr=.nan", ["lr is nan"]),
+        ("epochs=2.5", ["epochs is 2.5", "integer"]),
+        ("seed=true", ["seed is True", "integer"]),
+        ("batch_size=1", ["batch_size is 1", "2"]),
+        ("data.source=oxfrd", ["data.source is 'oxfrd'", "'oxford'"]),
+        ("data.md5.images=abc", ["data.md5.images is 'abc'"]),
+        ("unet=3", ["unet is 3", "keys of its own"]),
+        ("image_size=96", ["image_size is 96", "resnet34_unet", "multiple of 64"]),
+        ("lr", ["'lr' is no override", "key=value"]),
+        ("lr=[1", ["not valid YAML"]),
+    ],
+)
+def test_a_wrong_override_is_one_sentence_that_names_the_key(override, words):
+    with pytest.raises(ParamsError) as error:
+        params.load(COMMITTED, overrides=[override])
+    text = str(error.value)
+    assert all(word in text for word in words), text
+    assert "\n" not in text
+    assert error.value.exit_status == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["does not exist"]),
+        ("lr: [1,\nepochs: 2", ["not valid YAML, line 2"]),
+        ("- lr\n- epochs", ["holds no keys"]),
+        ("", ["holds no keys"]),
+        ("image_size: 64", ["batch_size is missing"]),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(file, content, words):
+    file.unlink() if content is None else file.write_text(content)
+    with pytest.raises(ParamsError) as error:
+        params.load(file)
+    assert all(word in str(error.value) for word in [file.name, *words]), str(error.value)
+
+
+def test_a_misspelt_key_is_named_rather_than_the_key_that_it_leaves_missing(file):
+    file.write_text(file.read_text().replace("\nlr:", "\nlearning_rate:"))
+    with pytest.raises(ParamsError, match="learning_rate is not a parameter"):
+        params.load(file)
+
+
+def test_parameters_are_frozen():
+    p = params.load(COMMITTED)
+    with pytest.raises(ValueError, match="frozen"):
+        p.lr = 1.0
+
+
+def test_a_network_takes_its_own_value_before_the_shared_one():
+    p = params.load(COMMITTED, overrides=["lr=1e-3", "unet.lr=1e-4", "resnet34_unet.epochs=7", "unet.width=12"])
+    assert (p.training("unet").lr, p.training("resnet34_unet").lr) == (1e-4, 1e-3)
+    assert (p.training("unet").epochs, p.training("resnet34_unet").epochs) == (p.epochs, 7)
+    assert p.training("unet").width == 12
+    assert p.origins("unet").startswith("lr 0.0001 (unet.lr), epochs")
+    assert f"epochs {p.epochs} (shared)" in p.origins("unet")
+
+
+def test_a_recipe_lies_between_file_and_overrides(file):
+    (file.parent / "recipes").mkdir()
+    (file.parent / "recipes" / "small.yaml").write_text("lr: 1e-5\nunet: {width: 8}\nepochs: 3\n")
+    p = params.load(file, recipe="small", overrides=["epochs=4"])
+    assert (p.lr, p.unet.width, p.epochs) == (1e-5, 8, 4)
+    assert p.resnet34_unet == params.load(file).resnet34_unet
+    with pytest.raises(ParamsError, match=r"large\.yaml does not exist"):
+        params.load(file, recipe="large")
+
+
+def test_one_url_or_several():
+    assert params.load(COMMITTED, overrides=["data.url=file:///tmp/x"]).data.url == ("file:///tmp/x",)
+    assert len(params.load(COMMITTED).data.url) == 3
+
+
+def change(file, key, value):
+    values = yaml.safe_load(file.read_text())
+    values[key] = value
+    file.write_text(yaml.safe_dump(values))
+
+
+def test_a_stage_does_not_end_well_if_its_parameters_changed_meanwhile(file):
+    words = rf"lr was {params.load(file).lr} and is now 0.05.*not recorded.*dvc repro"
+    with pytest.raises(ParamsError, match=words), params.for_stage("seed", "lr", path=file):
+        change(file, "lr", 0.05)
+
+
+def test_the_change_inside_a_section_is_named(file):
+    values = yaml.safe_load(file.read_text())["data"] | {"images": 50}
+    words = rf"data.images was {params.load(file).data.images} and is now 50"
+    with pytest.raises(ParamsError, match=words), params.for_stage("data", path=file):
+        change(file, "data", values)
+
+
+def test_other_parameters_may_change_while_a_stage_runs(file):
+    with params.for_stage("data", "split", path=file) as p:
+        change(file, "lr", 0.05)
+    assert p.lr == params.load(COMMITTED).lr
+    assert params.load(file).lr == 0.05
