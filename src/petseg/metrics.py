@@ -1,0 +1,59 @@
+"""Scores of binary masks: first the counts of each image, then any score from its counts.
+
+A score is always one number an image; whoever wants a mean takes it over images, never over batches.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Counts(NamedTuple):
+    """Pixels of each image, (B,) int64: predicted and true, predicted and false, missed."""
+
+    tp: Tensor
+    fp: Tensor
+    fn: Tensor
+
+
+def count(prediction: Tensor, truth: Tensor) -> Counts:
+    """Counts pixels a image.
+
+    Args:
+        prediction: (B, H, W) bool, True where pet is predicted.
+        truth: (B, H, W) bool, True where pet is.
+
+    Raises:
+        ValueError: the shapes differ or a dtype is not bool (a 0/255 mask would give a Dice above 1).
+    """
+    if prediction.shape != truth.shape or prediction.dtype != truth.dtype or str(truth.dtype) != "torch.bool":
+        raise ValueError(
+            f"two bool masks of one shape are needed, not {prediction.dtype} {tuple(prediction.shape)} "
+            f"and {truth.dtype} {tuple(truth.shape)}"
+        )
+    tp = (prediction & truth).flatten(1).sum(1)
+    return Counts(tp, prediction.flatten(1).sum(1) - tp, truth.flatten(1).sum(1) - tp)
+
+
+def dice(counts: Counts) -> Tensor:
+    """2 TP / (2 TP + FP + FN), (B,) float64 in [0, 1]; 1 where prediction and truth are both empty (Dice 1945)."""
+    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
+
+
+def iou(counts: Counts) -> Tensor:
+    """TP / (TP + FP + FN), (B,) float64 in [0, 1]; 1 where both are empty (Jaccard 1912)."""
+    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
+
+
+def precision(counts: Counts) -> Tensor:
+    """TP / (TP + FP), (B,) float64 in [0, 1]; 1 where nothing is predicted: nothing of it is wrong."""
+    return _ratio(counts.tp, counts.tp + counts.fp)
+
+
+def recall(counts: Counts) -> Tensor:
+    """TP / (TP + FN), (B,) float64 in [0, 1]; 1 where no pet is: nothing is missed."""
+    return _ratio(counts.tp, counts.tp + counts.fn)
+
+
+def _ratio(part: Tensor, whole: Tensor) -> Tensor:
+    return (part.double() / whole.clamp_min(1)).where(whole > 0, 1.0)
