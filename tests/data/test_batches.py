@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+
+from petseg.data.augment import Augment
+from petseg.data.batches import EpochOrder, Samples, foreground, in_order, train_loader
+
+
+def arrays(n=7, size=16):
+    rng = np.random.default_rng(5)
+    return rng.integers(0, 256, (n, size, size, 3), np.uint8), rng.integers(1, 4, (n, size, size), np.uint8)
+
+
+def samples(policy="a", seed=3, **kwargs):
+    images, trimaps = arrays(**kwargs)
+    return Samples(images, trimaps, Augment(policy, images.shape[1]), seed)
+
+
+def test_pet_and_border_are_foreground():
+    assert foreground(np.array([1, 2, 3], np.uint8)).tolist() == [True, False, True]
+
+
+def test_a_sample_is_its_image_and_mask():
+    images, trimaps = arrays()
+    image, mask = samples("none")[0, 4]
+    assert image.shape == (3, 16, 16)
+    assert mask.shape == (1, 16, 16)
+    assert np.array_equal(image.permute(1, 2, 0).numpy(), images[4])
+    assert np.array_equal(mask[0].numpy(), trimaps[4] != 2)
+
+
+def test_a_sample_depends_on_seed_epoch_and_index_alone():
+    a, b = samples(), samples()
+    _ = [b[0, i] for i in range(5)]  # what was looked up before does not matter
+    pairs = [(e, i) for e in range(12) for i in range(7)]
+    assert all(torch.equal(a[key][0], b[key][0]) and torch.equal(a[key][1], b[key][1]) for key in pairs)
+    same = samples()
+    same.images = np.repeat(same.images[:1], 7, axis=0)
+    same.trimaps = np.repeat(same.trimaps[:1], 7, axis=0)
+    views = {same[key][0].numpy().tobytes() for key in pairs}
+    assert len(views) > 50  # one image, other epochs and indices: other views
+    other = samples(seed=4)
+    assert sum(not torch.equal(a[key][0], other[key][0]) for key in pairs) > 40
+
+
+def test_an_epoch_holds_every_sample_once_in_its_own_order():
+    order = EpochOrder(samples=10, batch_size=4, seed=1)
+    epochs = []
+    for epoch in (0, 1, 0):
+        order.epoch = epoch
+        batches = list(order)
+        assert [len(batch) for batch in batches] == [4, 4, 2]
+        assert len(order) == 3
+        assert {e for batch in batches for e, _ in batch} == {epoch}
+        epochs.append([i for batch in batches for _, i in batch])
+        assert sorted(epochs[-1]) == list(range(10))
+    assert epochs[0] == epochs[2] != epochs[1]
+    assert epochs[0] != [i for batch in EpochOrder(10, 4, seed=2) for _, i in batch]
+
+
+def test_a_last_batch_of_one_is_left_out():
+    order = EpochOrder(samples=9, batch_size=4, seed=1)
+    assert [len(batch) for batch in order] == [4, 4]
+    assert len(order) == 2
+    assert len(EpochOrder(samples=1, batch_size=4, seed=1)) == 0
+
+
+def test_workers_change_nothing():
+    alone, helped = (train_loader(samples(), 3, workers, pin=False) for workers in (0, 2))
+    for epoch in (0, 1):
+        alone.batch_sampler.epoch = helped.batch_sampler.epoch = epoch
+        for (images, masks), (other_images, other_masks) in zip(alone, helped, strict=True):
+            assert torch.equal(images, other_images)
+            assert torch.equal(masks, other_masks)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 50])
+def test_in_order_gives_every_image_once_in_order(batch_size):
+    images, trimaps = arrays()
+    batches = list(in_order(images, trimaps, batch_size))
+    assert all(len(image) <= batch_size for image, _ in batches)
+    assert np.array_equal(torch.cat([image for image, _ in batches]).permute(0, 2, 3, 1).numpy(), images)
+    masks = torch.cat([mask for _, mask in batches])
+    assert masks.dtype == torch.bool
+    assert np.array_equal(masks[:, 0].numpy(), trimaps != 2)
