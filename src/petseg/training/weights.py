@@ -1,0 +1,60 @@
+"""Weights on disk: a safetensors file that carries what made it."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from petseg.errors import PetsegError
+from petseg.files import atomic_file
+from petseg.params import Training
+
+_KEY = "petseg"  # one metadata entry: safetensors writes several in a random order
+
+
+def save(path: str | Path, state: dict[str, Tensor], training: Training, data_sha256: str) -> None:
+    """Writes a network's state with the parameters and the data that made it. Equal input gives equal bytes."""
+    made_by = json.dumps({"training": training.model_dump(), "data_sha256": data_sha256}, sort_keys=True)
+    with atomic_file(path) as part:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, {_KEY: made_by})
+
+
+def load(path: str | Path, network: nn.Module, training: Training, data_sha256: str) -> None:
+    """Reads weights into `network`.
+
+    Raises:
+        PetsegError: the file is missing, is not ours, or was made by other parameters, data or another network code.
+    """
+    retrain = f"run `dvc repro train_{training.network}`"
+    if not Path(path).exists():
+        raise PetsegError(f"{path} does not exist; {retrain}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {})[_KEY])
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
+        was, is_now = metadata["training"], training.model_dump()
+        made_from = metadata["data_sha256"]
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        raise PetsegError(f"{path} was not written by petseg, or is damaged; remove it and {retrain}.") from None
+    for key, value in is_now.items():
+        if was.get(key) != value:
+            raise PetsegError(f"{path} was trained with {key} {was.get(key)}, params.yaml says {value}; {retrain}.")
+    if made_from != data_sha256:
+        raise PetsegError(f"{path} was trained on other data than data/packed now holds; {retrain}.")
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise PetsegError(f"{path} does not fit the network's code any more; {retrain}.") from None
+
+
+def snapshot(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of a network's state on the CPU, which further training does not touch."""
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
+
+
+def to_device(network: nn.Module, device: torch.device) -> nn.Module:
+    """Moves a network; convolutions run faster on channels_last maps, on CPU and GPU alike."""
+    return network.to(device=device, memory_format=torch.channels_last)

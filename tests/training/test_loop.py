@@ -1,0 +1,138 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from petseg import metrics, models, params
+from petseg.data.augment import Augment
+from petseg.data.batches import Samples
+from petseg.errors import PetsegError
+from petseg.losses import bce_dice_loss
+from petseg.training import loop, seeding, weights
+
+COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
+CPU = torch.device("cpu")
+
+
+def settings(**overrides):
+    values = {"epochs": 3, "batch_size": 4, "lr": 3e-3, "unet.width": 4, "resnet34_unet.width": 4} | overrides
+    return params.load(COMMITTED, overrides=[f"{key}={value}" for key, value in values.items()])
+
+
+def squares(n, seed=0):
+    """Grey noise with a bright square, which is the pet."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 120, (n, 64, 64, 3), np.uint8)
+    trimaps = np.full((n, 64, 64), 2, np.uint8)
+    for image, trimap in zip(images, trimaps, strict=True):
+        y, x = rng.integers(4, 28, 2)
+        image[y : y + 32, x : x + 32] += 110
+        trimap[y : y + 32, x : x + 32] = 1
+        trimap[y, x : x + 32] = 3
+    return images, trimaps
+
+
+def run(name="unet", policy="a", train=None, valid=None, **overrides):
+    p = settings(**overrides)
+    training = p.training(name)
+    seeding.seed_everything(training.seed)
+    network = models.build(name, p)
+    samples = Samples(*(train or squares(10)), Augment(policy, 64), training.seed)
+    seen = []
+    result = loop.train(
+        network, samples, valid or squares(5, seed=1), training, CPU, workers=0, on_epoch=lambda h: seen.append(len(h))
+    )
+    return result, network, seen
+
+
+@pytest.mark.parametrize("name", params.NETWORKS)
+def test_training_learns_and_tells_of_every_epoch(name):
+    result, _, seen = run(name, train=squares(16), epochs=8, lr=1e-2, **{f"{name}.width": 8})
+    assert seen == list(range(1, 9))
+    assert [row["epoch"] for row in result.history] == list(range(1, 9))
+    assert list(result.history[0]) == ["epoch", "lr", "train_loss", "valid_loss", "train_dice", "valid_dice"]
+    assert result.history[-1]["train_loss"] < 0.8 * result.history[0]["train_loss"]
+    expected = [1e-2 * (1 + math.cos(math.pi * e / 8)) / 2 for e in range(8)]
+    assert [row["lr"] for row in result.history] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", params.NETWORKS)
+def test_equal_seeds_give_equal_bytes_and_another_seed_does_not(name, tmp_path):
+    files = []
+    for seed in (1, 1, 2):
+        result, _, _ = run(name, epochs=2, seed=seed)
+        files.append(tmp_path / f"{len(files)}.safetensors")
+        weights.save(files[-1], result.state, settings(seed=1).training(name), "0" * 64)
+        files[-1] = (files[-1].read_bytes(), str(result.history))
+    assert files[0] == files[1]
+    assert files[0][0] != files[2][0]
+    assert files[0][1] != files[2][1]
+
+
+def test_the_best_epoch_by_valid_dice_is_kept_and_not_the_last(monkeypatch):
+    dices = iter([0.2, 0.7, 0.7, 0.1])
+    states = []
+
+    def scripted(network, *args):
+        states.append(weights.snapshot(network))
+        return 1.0, next(dices)
+
+    monkeypatch.setattr(loop, "evaluate", scripted)
+    result, network, _ = run(epochs=4)
+    assert result.best == result.history[1]  # the first of two equals
+    assert all(torch.equal(result.state[key], states[1][key]) for key in result.state)
+    assert not all(torch.equal(result.state[key], value) for key, value in network.state_dict().items())
+
+
+def test_evaluate_means_dice_over_images_whatever_the_batch():
+    _, network, _ = run(epochs=2)
+    images, trimaps = squares(7, seed=4)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    network.eval()
+    with torch.no_grad():
+        network.head.bias -= network(pixels).median()  # half of all pixels are pet: no Dice is 0 or 1
+        logits = network(pixels)
+    truth = torch.from_numpy(trimaps != 2)
+    expected = metrics.dice(metrics.count(logits[:, 0] > 0, truth))
+    assert expected.std() > 0
+    for batch_size in (1, 3, 7):
+        _, dice = loop.evaluate(network, images, trimaps, batch_size, CPU)
+        assert dice == pytest.approx(expected.mean().item(), abs=1e-4)
+    loss, _ = loop.evaluate(network, images, trimaps, 7, CPU)
+    assert loss == pytest.approx(bce_dice_loss(logits, truth[:, None].float()).item(), rel=1e-4)
+    loss, _ = loop.evaluate(network, images, trimaps, 4, CPU)
+    parts = [bce_dice_loss(logits[part], truth[part, None].float()).item() for part in (slice(0, 4), slice(4, 7))]
+    assert loss == pytest.approx((4 * parts[0] + 3 * parts[1]) / 7, rel=1e-4)
+
+
+def test_validation_neither_trains_nor_moves_batch_norm():
+    _, network, _ = run(epochs=1)
+    before = weights.snapshot(network)
+    loop.evaluate(network, *squares(4), 2, CPU)
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+def test_a_loss_that_is_not_finite_stops_with_epoch_step_and_learning_rate(monkeypatch):
+    calls = []
+
+    def poisoned(logits, truth):
+        calls.append(1)  # 3 steps of training and 2 of validation an epoch
+        return bce_dice_loss(logits, truth) * (math.nan if len(calls) == 7 else 1)
+
+    monkeypatch.setattr(loop, "bce_dice_loss", poisoned)
+    with pytest.raises(PetsegError, match=r"unet: the loss is nan in epoch 2, step 2, at learning rate 0.00225"):
+        run(epochs=3)
+
+
+def test_a_train_split_of_one_image_is_too_small():
+    with pytest.raises(PetsegError, match="fewer than 2 images"):
+        run(train=squares(1))
+
+
+def test_without_a_terminal_there_is_a_line_an_epoch(capsys):
+    run(epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["unet 1/2", "unet 2/2"]
+    assert all(word in lines[0] for word in ("loss", "valid Dice", "images/s", "min left"))
