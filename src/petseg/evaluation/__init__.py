@@ -1,0 +1,1 @@
+"""From logits to counts, from counts to scores, from scores to statistics."""

@@ -1,0 +1,71 @@
+"""Networks' answers for the test split, and their scores image by image."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from petseg import metrics
+from petseg.data.batches import foreground, in_order
+
+
+class Scored(NamedTuple):
+    """One network on N images of S x S pixels."""
+
+    masks: np.ndarray  # (N, S, S) bool, the prediction at threshold 0.5
+    scores: dict[str, np.ndarray]  # dice, iou, precision, recall, dice_original: (N,) float64 each
+
+
+@torch.inference_mode()
+def score(
+    network: nn.Module,
+    images: np.ndarray,
+    trimaps: np.ndarray,
+    originals: Iterable[np.ndarray],
+    batch_size: int,
+    device: torch.device,
+    on_batch: Callable[[int], None] = lambda images: None,
+) -> Scored:
+    """Predicts and scores every image once, in order.
+
+    Args:
+        network: in any mode; it is left in eval mode. (B, 3, S, S) pixels in [0, 255] -> (B, 1, S, S) logits.
+        images: (N, S, S, 3) uint8.
+        trimaps: (N, S, S) uint8, resized as the images.
+        originals: N trimaps at each image's original size, (h, w) uint8.
+        batch_size: images at once.
+        device: where `network` is.
+        on_batch: called with the number of images after each batch.
+    """
+    network.eval()
+    originals = iter(originals)
+    masks, scores = [], []
+    for image, truth in in_order(images, trimaps, batch_size):
+        logits = network(image.to(device).float().contiguous(memory_format=torch.channels_last)).float()  # (B, 1, S, S)
+        predicted = logits.squeeze(1).cpu() > 0  # sigmoid(0) = 0.5
+        counts = metrics.count(predicted, truth.squeeze(1))
+        dice_original = [_dice_at_size(one, next(originals)) for one in logits]
+        scores.append(
+            torch.stack(
+                [
+                    metrics.dice(counts),
+                    metrics.iou(counts),
+                    metrics.precision(counts),
+                    metrics.recall(counts),
+                    torch.tensor(dice_original, dtype=torch.float64),
+                ]
+            )
+        )
+        masks.append(predicted.numpy())
+        on_batch(len(image))
+    names = ("dice", "iou", "precision", "recall", "dice_original")
+    return Scored(np.concatenate(masks), dict(zip(names, torch.cat(scores, dim=1).numpy(), strict=True)))
+
+
+def _dice_at_size(logits: Tensor, trimap: np.ndarray) -> float:
+    """Dice of one image at its original size: logits (1, S, S), enlarged bilinearly, against the trimap (h, w)."""
+    enlarged = F.interpolate(logits[None], size=trimap.shape, mode="bilinear", align_corners=False)[:, 0].cpu()
+    return metrics.dice(metrics.count(enlarged > 0, torch.from_numpy(foreground(trimap))[None])).item()

@@ -1,0 +1,50 @@
+"""Scores both networks on the test split: weights -> metrics, per-image scores, predicted masks."""
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+import _here  # noqa: F401  (this checkout's own src comes first)
+from petseg import errors, files, machine, models, params
+from petseg.data import fingerprint, images, layout, pack, splits
+from petseg.evaluation import predict, statistics
+from petseg.training import weights
+
+
+def main() -> None:
+    keys = ("image_size", "batch_size", "epochs", "lr", "seed", "train", *params.NETWORKS, "evaluate")
+    with params.for_stage(*keys) as p:
+        device = machine.device()
+        table = splits.read_table(splits.TABLE).query("split == 'test'")
+        data_sha256 = fingerprint.training_data(pack.PACKED)
+        networks = {}
+        for name in params.NETWORKS:
+            networks[name] = weights.to_device(models.build(name, p), device)
+            weights.load(f"models/{name}.safetensors", networks[name], p.training(name), data_sha256)
+        scored = {}
+        for name, network in networks.items():
+            originals = (images.read_trimap(layout.trimap_path(layout.RAW, each)) for each in table["name"])
+            with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
+                test, batch_size = pack.load_split("test"), p.training(name).batch_size
+                scored[name] = predict.score(network, *test, originals, batch_size, device, on_batch=bar.update)
+    summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
+    write(table, scored, summaries)
+    for name, each in summaries.items():
+        print(f"{name}: test Dice {each['dice']:.4f} [{each['dice_low']:.4f}, {each['dice_high']:.4f}]")
+
+
+def write(table: pd.DataFrame, scored: dict[str, predict.Scored], summaries: dict[str, dict[str, float]]) -> None:
+    """Writes all outputs; `table` holds the test rows of splits.csv in the order of the scores."""
+    with files.atomic_folder("plots/test") as folder:
+        per_image = table[["name", "breed", "species"]].assign(**{n: s.scores["dice"] for n, s in scored.items()})
+        per_image.to_csv(folder / "scores.csv", index=False, float_format="%.6f")
+        bars = pd.DataFrame(summaries).T[["dice", "dice_low", "dice_high"]]
+        bars.to_csv(folder / "dice.csv", index_label="network")
+    with files.atomic_file("data/predictions.npz") as part, open(part, "wb") as file:
+        masks = {name: each.masks for name, each in scored.items()}
+        np.savez_compressed(file, name=table["name"].to_numpy(dtype=str), **masks)
+    files.write_json("metrics/test.json", summaries)
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from petseg.evaluation.predict import score
+
+CPU = torch.device("cpu")
+
+
+class Bright(nn.Module):
+    """Says pet where red is above 100: a network whose answer is known."""
+
+    def forward(self, image):
+        return image[:, :1] - 100
+
+
+def scene(n=5, size=16, seed=0):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (n, size, size, 3), np.uint8)
+    trimaps = rng.integers(1, 4, (n, size, size), np.uint8)
+    return images, trimaps
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
+def test_every_image_is_scored_once_and_in_order(batch_size):
+    images, trimaps = scene()
+    counted = []
+    scored = score(Bright(), images, trimaps, trimaps, batch_size, CPU, on_batch=counted.append)
+    assert sum(counted) == 5
+    assert np.array_equal(scored.masks, images[..., 0] > 100)
+    for i in range(5):
+        p, g = images[i, ..., 0] > 100, trimaps[i] != 2
+        assert scored.scores["dice"][i] == pytest.approx(2 * (p & g).sum() / (p.sum() + g.sum()))
+        assert scored.scores["iou"][i] == pytest.approx((p & g).sum() / (p | g).sum())
+        assert scored.scores["precision"][i] == pytest.approx((p & g).sum() / p.sum())
+        assert scored.scores["recall"][i] == pytest.approx((p & g).sum() / g.sum())
+    assert np.array_equal(scored.scores["dice_original"], scored.scores["dice"])  # the originals are of that size here
+
+
+def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    images[:, :, 4:] = 201  # logit -100 on the left, 101 on the right: the edge falls just left of the middle
+    originals = [np.full((24, 40), 2, np.uint8)]
+    originals[0][:, 20:] = 1
+    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, CPU)
+    # Pixel centres: column c of 40 lies at (c + 0.5) / 5 - 0.5 of 8; logits cross 0 at 3.4975, so from c = 20 on.
+    assert scored.scores["dice_original"][0] == 1
+    originals[0][:, :] = 2
+    originals[0][:12, 20:] = 3
+    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, CPU)
+    assert scored.scores["dice_original"][0] == pytest.approx(2 * 240 / (480 + 240))
+    assert scored.scores["dice"][0] == 0
+
+
+def test_the_network_is_used_in_eval_mode():
+    images, trimaps = scene()
+    network = nn.Sequential(nn.BatchNorm2d(3), Bright()).train()
+    one, all_at_once = (score(network.train(), images, trimaps, trimaps, b, CPU).masks for b in (1, 5))
+    assert np.array_equal(one, all_at_once)
+    assert network[0].num_batches_tracked == 0
