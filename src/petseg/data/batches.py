@@ -85,5 +85,5 @@ def in_order(images: np.ndarray, trimaps: np.ndarray, batch_size: int) -> Iterat
     """Every image once, in order: images (B, 3, H, W) uint8 and masks (B, 1, H, W) bool."""
     for start in range(0, len(images), batch_size):
         chunk = slice(start, start + batch_size)
-        image = torch.from_numpy(np.ascontiguousarray(images[chunk])).permute(0, 3, 1, 2)
+        image = torch.from_numpy(np.array(images[chunk])).permute(0, 3, 1, 2)  # a copy: the map is read-only
         yield image, torch.from_numpy(foreground(trimaps[chunk]))[:, None]

@@ -1,0 +1,170 @@
+"""Images and trimaps decoded once, resized and packed into arrays that are then read by memory mapping.
+
+FOLDER/{train,valid,test}/images.npy    uint8, (N, size, size, 3), RGB
+FOLDER/{train,valid,test}/trimaps.npy   uint8, (N, size, size), values 1 to 3
+"""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from petseg.data import images, layout
+from petseg.data.splits import SPLITS, Row
+from petseg.errors import DataError, PetsegError
+
+PACKED = Path("data/packed")
+CHUNK_BYTES = 8 * 2**20  # of packed images and trimaps: what a worker holds beside the image it decodes
+CHUNK_IMAGES = 32  # at most, so that small images are shared out evenly and the bar moves
+
+
+class _Chunk(NamedTuple):
+    """Consecutive rows of one split, and where they go."""
+
+    raw: Path
+    folder: Path
+    names: tuple[str, ...]
+    start: int  # index of the first within the split
+    size: int
+
+
+def pack(raw: str | Path, rows: Sequence[Row], size: int, folder: str | Path, workers: int) -> list[tuple[int, int]]:
+    """Writes the packed arrays of all three splits, each in the order of `rows`, and shows a bar on a terminal.
+
+    Each worker writes its own slices of the files. Memory is bounded by a chunk a worker and not by the set.
+
+    Args:
+        raw: folder in the official layout.
+        rows: (entry, split) of each image, as `splits.split` returns them.
+        size: height and width of what is packed, in pixels.
+        folder: what to fill; exists, and is moved into place by the caller.
+        workers: processes, at least 1; with 1 this very process does the work.
+
+    Returns:
+        Original (width, height) of each row's image, in pixels.
+
+    Raises:
+        DataError: an image or a trimap cannot be used: the first such in the order of `rows`.
+        PetsegError: a worker process was killed.
+        OSError: the files cannot be written.
+    """
+    chunks = [chunk for name in SPLITS for chunk in _prepare(Path(raw), rows, name, size, Path(folder))]
+    sizes: dict[str, tuple[int, int]] = {}
+    with (
+        tqdm(total=len(rows), desc=f"packing at {size} x {size}", unit=" images", disable=None) as bar,
+        _results(chunks, min(workers, len(chunks))) as results,
+    ):
+        for chunk, chunk_sizes in zip(chunks, results, strict=True):
+            sizes.update(zip(chunk.names, chunk_sizes, strict=True))
+            bar.update(len(chunk.names))
+    return [sizes[entry.name] for entry, _ in rows]
+
+
+def load_split(split: str, folder: str | Path = PACKED) -> tuple[np.ndarray, np.ndarray]:
+    """Maps one split's packed arrays into memory, read-only.
+
+    Args:
+        split: train, valid or test.
+        folder: what `pack` filled.
+
+    Returns:
+        Images, uint8, (N, size, size, 3); trimaps, uint8, (N, size, size), values 1 to 3.
+
+    Raises:
+        DataError: a file is missing, is no array, or the two do not belong together.
+    """
+    paths = [Path(folder) / split / f"{kind}.npy" for kind in ("images", "trimaps")]
+    try:
+        photos, trimaps = (np.load(path, mmap_mode="r") for path in paths)
+    except FileNotFoundError as error:
+        raise DataError(f"{error.filename} does not exist; run `dvc repro split`, which writes it.") from None
+    except (ValueError, EOFError) as error:
+        raise DataError(f"{paths[0].parent} holds no packed arrays ({error}); run `dvc repro --force split`.") from None
+    if photos.dtype != np.uint8 or trimaps.dtype != np.uint8 or photos.shape != (*trimaps.shape, 3):
+        raise DataError(
+            f"{paths[0]} is {photos.dtype} {photos.shape} and {paths[1].name} {trimaps.dtype} {trimaps.shape}, which "
+            "do not belong together; run `dvc repro --force split`."
+        )
+    return photos, trimaps
+
+
+def _prepare(raw: Path, rows: Sequence[Row], split: str, size: int, folder: Path) -> Iterator[_Chunk]:
+    """Makes one split's two files, empty but of full length, and yields the chunks that will fill them."""
+    names = [entry.name for entry, name in rows if name == split]
+    (folder / split).mkdir()
+    for kind, shape in (("images", (len(names), size, size, 3)), ("trimaps", (len(names), size, size))):
+        np.lib.format.open_memmap(folder / split / f"{kind}.npy", "w+", np.uint8, shape)
+    step = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // (4 * size * size)))
+    for start in range(0, len(names), step):
+        yield _Chunk(raw, folder / split, tuple(names[start : start + step]), start, size)
+
+
+@contextmanager
+def _results(chunks: list[_Chunk], workers: int) -> Iterator[Iterator[list[tuple[int, int]]]]:
+    """Yields an iterator over `_pack_chunk` of each chunk, in order: the first error is the first in the table."""
+    if workers == 1:
+        yield map(_pack_chunk, chunks)
+        return
+    # spawn, not fork: a forked copy of a process with threads (tqdm's, torch's) may hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
+    try:
+        # The workers, started here, inherit that SIGINT is blocked: Ctrl-C is left to this process, which ends them.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            results = pool.map(_pack_chunk, chunks)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield results
+    except BrokenProcessPool:
+        raise PetsegError(
+            "A packing process was killed, most likely because memory ran out; set PETSEG_WORKERS lower than "
+            f"{workers} and run the same command again."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Makes a worker end with its parent, were that killed; it would wait for work for ever."""
+
+    def end_with_parent() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _pack_chunk(chunk: _Chunk) -> list[tuple[int, int]]:
+    """Decodes, resizes and writes one chunk; original (width, height) of each image."""
+    size, sizes = chunk.size, []
+    photos = np.empty((len(chunk.names), size, size, 3), np.uint8)
+    trimaps = np.empty((len(chunk.names), size, size), np.uint8)
+    for i, name in enumerate(chunk.names):
+        image, trimap = images.read_pair(layout.image_path(chunk.raw, name), layout.trimap_path(chunk.raw, name))
+        photos[i] = images.resize_image(image, size)
+        trimaps[i] = images.resize_trimap(trimap, size)
+        sizes.append((image.shape[1], image.shape[0]))
+    _write_rows(chunk.folder / "images.npy", photos, chunk.start)
+    _write_rows(chunk.folder / "trimaps.npy", trimaps, chunk.start)
+    return sizes
+
+
+def _write_rows(path: Path, rows: np.ndarray, start: int) -> None:
+    """Overwrites rows `start`, `start` + 1, ... of a .npy file.
+
+    By write and not through a mapping: a full disk is then an error to report and not a fatal signal, and pages that
+    await the disk do not count as this process's memory.
+    """
+    offset = np.load(path, mmap_mode="r").offset
+    with open(path, "r+b") as file:
+        file.seek(offset + start * rows[0].nbytes)
+        file.write(rows.data)

@@ -1,0 +1,26 @@
+"""Divides the images into train, valid and test, and packs them: data/raw -> data/splits.csv and data/packed."""
+
+import time
+from collections import Counter
+
+import _here  # noqa: F401  (this checkout's own src comes first)
+from petseg import errors, files, machine, params
+from petseg.data import layout, pack, splits
+
+
+def main() -> None:
+    start = time.perf_counter()
+    # Nothing is moved into place before the parameters have been checked once more and all is packed.
+    with files.atomic_folder(pack.PACKED) as part:
+        with params.for_stage("split", "image_size") as p:
+            trainval, test = layout.check(layout.RAW)
+            rows = splits.split(trainval, test, p.split.rule, p.split.seed)
+            sizes = pack.pack(layout.RAW, rows, p.image_size, part, machine.workers())
+        splits.write_table(rows, sizes, splits.TABLE)
+    counts = Counter(name for _, name in rows)
+    listed = ", ".join(f"{counts[name]} {name}" for name in splits.SPLITS)
+    print(f"split: {listed}, packed at {p.image_size} x {p.image_size} in {time.perf_counter() - start:.1f} s")
+
+
+if __name__ == "__main__":
+    errors.run(main)
