@@ -28,5 +28,5 @@ setup: .venv/done
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m petseg.report.vega
+	$(BIN)/python -m petseg.vega
 	touch $@

@@ -1,6 +1,6 @@
 """Lays the scripts of DVC's plots page beside it, so that `dvc plots show` works without a network.
 
-    python -m petseg.report.vega
+    python -m petseg.vega
 
 DVC's own page loads Vega from a CDN; `.dvc/page.html` looks for `.dvc/vega.js` first.
 """

@@ -1,0 +1,23 @@
+"""Stage report: the figures under plots/ and the page report/index.html, from what the earlier stages wrote."""
+
+import _here  # noqa: F401
+from petseg import errors, files, params
+from petseg.report.inputs import load
+from petseg.report.page import Report
+from petseg.report.provenance import commit
+from petseg.report.summary import PAGE
+
+
+def main() -> None:
+    with params.for_stage(*params.Params.model_fields) as values:
+        report = Report(load(values), commit())
+        page, figures = report.page(), report.figures()
+        for name, content in figures.items():
+            with files.atomic_file(f"plots/{name}") as part:
+                part.write_bytes(content)
+        files.write_text(PAGE, page)
+    print(f"{PAGE}: {len(page.encode()) / 1e6:.1f} MB; plots/: {', '.join(figures)}")
+
+
+if __name__ == "__main__":
+    errors.run(main)
