@@ -32,8 +32,8 @@ def test_scores_agree_with_sets_of_pixels():
     ("prediction", "truth", "dice", "iou", "precision", "recall"),
     [
         ([0, 0], [0, 0], 1, 1, 1, 1),  # both empty: as right as can be
-        ([0, 0], [1, 0], 0, 0, 1, 0),
-        ([1, 0], [0, 0], 0, 0, 0, 1),
+        ([0, 0], [1, 0], 0, 0, 0, 0),
+        ([1, 0], [0, 0], 0, 0, 0, 0),
         ([1, 1], [1, 1], 1, 1, 1, 1),
         ([1, 1], [1, 0], 2 / 3, 1 / 2, 1 / 2, 1),
     ],

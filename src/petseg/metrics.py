@@ -1,6 +1,7 @@
 """Scores of binary masks: first the counts of each image, then any score from its counts.
 
-A score is always one number an image; whoever wants a mean takes it over images, never over batches.
+A score is always one number an image; whoever wants a mean takes it over images, never over batches. Where prediction
+and truth are both empty, every score is 1.
 """
 
 from typing import NamedTuple
@@ -17,7 +18,7 @@ class Counts(NamedTuple):
 
 
 def count(prediction: Tensor, truth: Tensor) -> Counts:
-    """Counts pixels a image.
+    """Counts the pixels of each image.
 
     Args:
         prediction: (B, H, W) bool, True where pet is predicted.
@@ -36,24 +37,25 @@ def count(prediction: Tensor, truth: Tensor) -> Counts:
 
 
 def dice(counts: Counts) -> Tensor:
-    """2 TP / (2 TP + FP + FN), (B,) float64 in [0, 1]; 1 where prediction and truth are both empty (Dice 1945)."""
-    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
+    """2 TP / (2 TP + FP + FN), (B,) float64 in [0, 1] (Dice 1945)."""
+    return _ratio(counts, 2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def iou(counts: Counts) -> Tensor:
-    """TP / (TP + FP + FN), (B,) float64 in [0, 1]; 1 where both are empty (Jaccard 1912)."""
-    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
+    """TP / (TP + FP + FN), (B,) float64 in [0, 1] (Jaccard 1912)."""
+    return _ratio(counts, counts.tp, counts.tp + counts.fp + counts.fn)
 
 
 def precision(counts: Counts) -> Tensor:
-    """TP / (TP + FP), (B,) float64 in [0, 1]; 1 where nothing is predicted: nothing of it is wrong."""
-    return _ratio(counts.tp, counts.tp + counts.fp)
+    """TP / (TP + FP), (B,) float64 in [0, 1]; 0 where nothing is predicted though a pet is there."""
+    return _ratio(counts, counts.tp, counts.tp + counts.fp)
 
 
 def recall(counts: Counts) -> Tensor:
-    """TP / (TP + FN), (B,) float64 in [0, 1]; 1 where no pet is: nothing is missed."""
-    return _ratio(counts.tp, counts.tp + counts.fn)
+    """TP / (TP + FN), (B,) float64 in [0, 1]; 0 where a pet is predicted though none is there."""
+    return _ratio(counts, counts.tp, counts.tp + counts.fn)
 
 
-def _ratio(part: Tensor, whole: Tensor) -> Tensor:
-    return (part.double() / whole.clamp_min(1)).where(whole > 0, 1.0)
+def _ratio(counts: Counts, part: Tensor, whole: Tensor) -> Tensor:
+    both_empty = counts.tp + counts.fp + counts.fn == 0
+    return (part.double() / whole.clamp_min(1)).masked_fill(both_empty, 1.0)
