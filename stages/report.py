@@ -1,6 +1,6 @@
-"""Stage report: the figures under plots/ and the page report/index.html, from what the earlier stages wrote."""
+"""Draws the figures under plots/ and writes the page report/index.html, from what the earlier stages wrote."""
 
-import _here  # noqa: F401
+import _here  # noqa: F401  (this checkout's own src comes first)
 from petseg import errors, files, params
 from petseg.report.inputs import load
 from petseg.report.page import Report
@@ -9,14 +9,14 @@ from petseg.report.summary import PAGE
 
 
 def main() -> None:
-    with params.for_stage(*params.Params.model_fields) as values:
-        report = Report(load(values), commit())
+    with params.for_stage(*params.Params.model_fields) as p:
+        report = Report(load(p), commit())
         page, figures = report.page(), report.figures()
-        for name, content in figures.items():
-            with files.atomic_file(f"plots/{name}") as part:
-                part.write_bytes(content)
-        files.write_text(PAGE, page)
-    print(f"{PAGE}: {len(page.encode()) / 1e6:.1f} MB; plots/: {', '.join(figures)}")
+    for name, content in figures.items():
+        with files.atomic_file(f"plots/{name}") as part:
+            part.write_bytes(content)
+    files.write_text(PAGE, page)
+    print(f"report: {PAGE}, {len(page.encode()) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ def raiser(error):
         (errors.DataError("bad image"), 1, "error: bad image"),
         (errors.ParamsError("bad key"), 2, "error: bad key"),
         (OSError(errno.ENOSPC, "No space left", "data/raw"), 1, "disk is full: data/raw"),
+        (OSError(errno.EACCES, "Permission denied", "data"), 1, "data may not be read or written here"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
@@ -34,8 +35,8 @@ def test_a_stage_ends_with_a_sentence_and_a_status(error, status, words, capsys)
 def test_a_bug_keeps_its_traceback():
     with pytest.raises(ZeroDivisionError):
         errors.run(raiser(ZeroDivisionError()))
-    with pytest.raises(PermissionError):
-        errors.run(raiser(PermissionError(errno.EACCES, "denied")))
+    with pytest.raises(FileNotFoundError):
+        errors.run(raiser(FileNotFoundError(errno.ENOENT, "No such file", "data/raw")))
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

@@ -21,6 +21,13 @@ class DataError(PetsegError):
     """An image, a trimap, a list or an archive is wrong."""
 
 
+def _sentence(error: OSError) -> PetsegError | None:
+    """What the user can do about a system error, or None where it is a bug."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+        return PetsegError(f"{error.filename} may not be read or written here ({error.strerror}); change its rights.")
+    return disk_full(error, error.filename or "an output")
+
+
 def disk_full(error: OSError, where: object) -> PetsegError | None:
     """The sentence for a full disk or quota while writing `where`, or None where `error` is another one."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -38,7 +45,7 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except OSError as error:
-        sentence = disk_full(error, error.filename or "an output")
+        sentence = _sentence(error)
         if sentence is None:
             raise
         print(f"error: {sentence}", file=sys.stderr)
