@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 import _here  # noqa: F401  (this checkout's own src comes first)
 from petseg import errors, files, machine, models, params
-from petseg.data import fingerprint, images, layout, pack, splits
+from petseg.data import fingerprint, images, layout, packed, splits
 from petseg.evaluation import predict, statistics
 from petseg.training import weights
 
@@ -16,7 +16,7 @@ def main() -> None:
     with params.for_stage(*keys) as p:
         device = machine.device()
         table = splits.read_table(splits.TABLE).query("split == 'test'")
-        data_sha256 = fingerprint.training_data(pack.PACKED)
+        data_sha256 = fingerprint.training_data(packed.PACKED)
         networks = {}
         for name in params.NETWORKS:
             networks[name] = weights.to_device(models.build(name, p), device)
@@ -25,7 +25,7 @@ def main() -> None:
         for name, network in networks.items():
             originals = (images.read_trimap(layout.trimap_path(layout.RAW, each)) for each in table["name"])
             with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
-                test, batch_size = pack.load_split("test"), p.training(name).batch_size
+                test, batch_size = packed.load_split("test"), p.training(name).batch_size
                 scored[name] = predict.score(network, *test, originals, batch_size, device, on_batch=bar.update)
     summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
     write(table, scored, summaries)

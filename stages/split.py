@@ -5,13 +5,13 @@ from collections import Counter
 
 import _here  # noqa: F401  (this checkout's own src comes first)
 from petseg import errors, files, machine, params
-from petseg.data import layout, pack, splits
+from petseg.data import layout, pack, packed, splits
 
 
 def main() -> None:
     start = time.perf_counter()
     # Nothing is moved into place before the parameters have been checked once more and all is packed.
-    with files.atomic_folder(pack.PACKED) as part:
+    with files.atomic_folder(packed.PACKED) as part:
         with params.for_stage("split", "image_size") as p:
             trainval, test = layout.check(layout.RAW)
             rows = splits.split(trainval, test, p.split.rule, p.split.seed)

@@ -7,7 +7,7 @@ import pandas as pd
 
 import _here  # noqa: F401  (this checkout's own src comes first)
 from petseg import errors, files, machine, models, params
-from petseg.data import augment, fingerprint, pack
+from petseg.data import augment, fingerprint, packed
 from petseg.data.batches import Samples
 from petseg.training import loop, seeding, weights
 
@@ -20,15 +20,15 @@ def main() -> None:
         training, device = p.training(name), machine.device()
         print(f"{name}: {p.origins(name)}; on {device}", flush=True)
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        data_sha256 = fingerprint.training_data(pack.PACKED)
+        data_sha256 = fingerprint.training_data(packed.PACKED)
         seeding.seed_everything(training.seed)
         network = models.build(name, p)
-        images, trimaps = pack.load_split("train")
+        images, trimaps = packed.load_split("train")
         samples = Samples(images, trimaps, augment.Augment(training.augment, training.image_size), training.seed)
         result = loop.train(
             network,
             samples,
-            pack.load_split("valid"),
+            packed.load_split("valid"),
             training,
             device,
             workers=0 if device.type == "cpu" else machine.workers(),  # on a CPU they would only take its cores

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from petseg.data import images, layout, pack, splits
+from petseg.data import images, layout, pack, packed, splits
 from petseg.errors import DataError, PetsegError
 from petseg.files import atomic_folder
 
@@ -54,7 +54,7 @@ def test_packed_arrays_are_what_computing_them_directly_gives(tmp_path, monkeypa
     sizes = pack_into(tmp_path / "packed", tmp_path / "raw", rows, 16, workers=workers)
     counts = {}
     for split in splits.SPLITS:
-        photos, trimaps = pack.load_split(split, tmp_path / "packed")
+        photos, trimaps = packed.load_split(split, tmp_path / "packed")
         names = [entry.name for entry, name in rows if name == split]
         counts[split] = len(photos)
         assert len(names) == len(photos) == len(trimaps)
@@ -93,7 +93,7 @@ def test_memory_is_bounded_by_a_chunk_and_not_by_the_set(tmp_path, monkeypatch):
 def test_loaded_arrays_are_mapped_and_read_only(tmp_path):
     pack_into(tmp_path / "packed", tmp_path / "raw", write_raw(tmp_path / "raw"), 16)
     for array, shape in zip(
-        pack.load_split("train", tmp_path / "packed"), [(20, 16, 16, 3), (20, 16, 16)], strict=True
+        packed.load_split("train", tmp_path / "packed"), [(20, 16, 16, 3), (20, 16, 16)], strict=True
     ):
         assert isinstance(array, np.memmap)
         assert array.shape == shape
@@ -104,15 +104,15 @@ def test_loaded_arrays_are_mapped_and_read_only(tmp_path):
 
 def test_loading_what_is_missing_or_foreign(tmp_path):
     with pytest.raises(DataError, match=r"images\.npy does not exist; run `dvc repro split`"):
-        pack.load_split("valid", tmp_path)
+        packed.load_split("valid", tmp_path)
     (tmp_path / "valid").mkdir()
     np.save(tmp_path / "valid" / "images.npy", np.zeros((2, 4, 4, 3), np.uint8))
     np.save(tmp_path / "valid" / "trimaps.npy", np.zeros((3, 4, 4), np.uint8))
     with pytest.raises(DataError, match=r"do not belong together"):
-        pack.load_split("valid", tmp_path)
+        packed.load_split("valid", tmp_path)
     (tmp_path / "valid" / "trimaps.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match=r"valid holds no packed arrays"):
-        pack.load_split("valid", tmp_path)
+        packed.load_split("valid", tmp_path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -173,7 +173,7 @@ def test_stage_writes_table_and_arrays_and_an_error_leaves_them_untouched(tmp_pa
     table = splits.read_table(tmp_path / "data" / "splits.csv")
     assert list(zip(table["name"], table["split"], strict=True)) == [(entry.name, name) for entry, name in rows]
     assert table.loc[table["name"] == "pug_7", ["width", "height", "species"]].values.tolist() == [[38, 27, "dog"]]
-    assert pack.load_split("test", tmp_path / "data" / "packed")[0].shape == (5, 64, 64, 3)
+    assert packed.load_split("test", tmp_path / "data" / "packed")[0].shape == (5, 64, 64, 3)
     before = contents(tmp_path / "data"), (tmp_path / "data" / "splits.csv").read_bytes()
 
     Image.new("L", (9, 9), 2).save(layout.trimap_path(raw, "pug_3"))
@@ -207,7 +207,7 @@ def test_real_images_with_all_their_oddities(mini):
     assert dict(table["split"].value_counts()) == {"train": 270, "valid": 30, "test": 298}
     lines = (mini / "data" / "raw" / "annotations" / "trainval.txt").read_text().splitlines()
     assert table.loc[table["split"] == "valid", "name"].tolist() == [line.split()[0] for line in lines[::10]]
-    photos, trimaps = pack.load_split("test", mini / "data" / "packed")
+    photos, trimaps = packed.load_split("test", mini / "data" / "packed")
     assert set(np.unique(trimaps)) == {1, 2, 3}
     assert 0.1 < (trimaps != 2).mean() < 0.6  # about as much pet and border as real photographs hold
     first = table[table["split"] == "test"]["name"].iloc[0]

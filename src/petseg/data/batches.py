@@ -1,13 +1,13 @@
 """Packed arrays -> batches of tensors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from petseg.data.augment import Augment
+Augment = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
 
 _ORDER, _SAMPLE = 0, 1  # separate random streams; always four words, since numpy ignores trailing zeros of a seed
 
@@ -25,7 +25,7 @@ class Samples(Dataset):
     Args:
         images: (N, H, W, 3) uint8.
         trimaps: (N, H, W) uint8, values 1 to 3.
-        augment: what is done to each sample.
+        augment: what is done to each sample, such as `petseg.data.augment.Augment`.
         seed: of the augmentation.
     """
 

@@ -3,18 +3,14 @@
 import functools
 import re
 import shutil
-import signal
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path, PurePath
 
 from PIL import Image
 from tqdm import tqdm
 
-from petseg.data import images, layout, masks
-from petseg.errors import DataError, PetsegError
+from petseg.data import images, layout, masks, pool
+from petseg.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")  # in upper or lower case
 CHUNK = 16  # images that a process is given at once
@@ -150,21 +146,12 @@ def _bring(pair: tuple[Path, Path], folder: Path, kind: str) -> None:
 
 def _map(task: Callable, items: Sequence, workers: int, description: str) -> list:
     """`task` of each item, in order, by that many processes, with a bar on a terminal; the first error ends it."""
-    bar = functools.partial(tqdm, total=len(items), desc=description, unit=" images", disable=None)
-    workers = min(workers, len(items) // CHUNK + 1)
-    if workers == 1:
-        return list(bar(map(task, items)))
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _leave_interrupts_to_parent)
-    try:
-        return list(bar(pool.map(task, items, chunksize=CHUNK)))
-    except BrokenProcessPool:
-        raise PetsegError(
-            "A process that reads images was killed, most likely because memory ran out; set PETSEG_WORKERS lower than "
-            f"{workers} and run the same command again."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with (
+        tqdm(total=len(items), desc=description, unit=" images", disable=None) as bar,
+        pool.in_order(task, items, workers, CHUNK) as results,
+    ):
+        found = []
+        for result in results:
+            found.append(result)
+            bar.update()
+        return found

@@ -4,25 +4,16 @@ FOLDER/{train,valid,test}/images.npy    uint8, (N, size, size, 3), RGB
 FOLDER/{train,valid,test}/trimaps.npy   uint8, (N, size, size), values 1 to 3
 """
 
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from petseg.data import images, layout
+from petseg.data import images, layout, pool
 from petseg.data.splits import SPLITS, Row
-from petseg.errors import DataError, PetsegError
 
-PACKED = Path("data/packed")
 CHUNK_BYTES = 8 * 2**20  # of packed images and trimaps: what a worker holds beside the image it decodes
 CHUNK_IMAGES = 32  # at most, so that small images are shared out evenly and the bar moves
 
@@ -61,40 +52,12 @@ def pack(raw: str | Path, rows: Sequence[Row], size: int, folder: str | Path, wo
     sizes: dict[str, tuple[int, int]] = {}
     with (
         tqdm(total=len(rows), desc=f"packing at {size} x {size}", unit=" images", disable=None) as bar,
-        _results(chunks, min(workers, len(chunks))) as results,
+        pool.in_order(_pack_chunk, chunks, workers) as results,
     ):
         for chunk, chunk_sizes in zip(chunks, results, strict=True):
             sizes.update(zip(chunk.names, chunk_sizes, strict=True))
             bar.update(len(chunk.names))
     return [sizes[entry.name] for entry, _ in rows]
-
-
-def load_split(split: str, folder: str | Path = PACKED) -> tuple[np.ndarray, np.ndarray]:
-    """Maps one split's packed arrays into memory, read-only.
-
-    Args:
-        split: train, valid or test.
-        folder: what `pack` filled.
-
-    Returns:
-        Images, uint8, (N, size, size, 3); trimaps, uint8, (N, size, size), values 1 to 3.
-
-    Raises:
-        DataError: a file is missing, is no array, or the two do not belong together.
-    """
-    paths = [Path(folder) / split / f"{kind}.npy" for kind in ("images", "trimaps")]
-    try:
-        photos, trimaps = (np.load(path, mmap_mode="r") for path in paths)
-    except FileNotFoundError as error:
-        raise DataError(f"{error.filename} does not exist; run `dvc repro split`, which writes it.") from None
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{paths[0].parent} holds no packed arrays ({error}); run `dvc repro --force split`.") from None
-    if photos.dtype != np.uint8 or trimaps.dtype != np.uint8 or photos.shape != (*trimaps.shape, 3):
-        raise DataError(
-            f"{paths[0]} is {photos.dtype} {photos.shape} and {paths[1].name} {trimaps.dtype} {trimaps.shape}, which "
-            "do not belong together; run `dvc repro --force split`."
-        )
-    return photos, trimaps
 
 
 def _prepare(raw: Path, rows: Sequence[Row], split: str, size: int, folder: Path) -> Iterator[_Chunk]:
@@ -106,41 +69,6 @@ def _prepare(raw: Path, rows: Sequence[Row], split: str, size: int, folder: Path
     step = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // (4 * size * size)))
     for start in range(0, len(names), step):
         yield _Chunk(raw, folder / split, tuple(names[start : start + step]), start, size)
-
-
-@contextmanager
-def _results(chunks: list[_Chunk], workers: int) -> Iterator[Iterator[list[tuple[int, int]]]]:
-    """Yields an iterator over `_pack_chunk` of each chunk, in order: the first error is the first in the table."""
-    if workers == 1:
-        yield map(_pack_chunk, chunks)
-        return
-    # spawn, not fork: a forked copy of a process with threads (tqdm's, torch's) may hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
-    try:
-        # The workers, started here, inherit that SIGINT is blocked: Ctrl-C is left to this process, which ends them.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            results = pool.map(_pack_chunk, chunks)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        yield results
-    except BrokenProcessPool:
-        raise PetsegError(
-            "A packing process was killed, most likely because memory ran out; set PETSEG_WORKERS lower than "
-            f"{workers} and run the same command again."
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """Makes a worker end with its parent, were that killed; it would wait for work for ever."""
-
-    def end_with_parent() -> None:
-        parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _pack_chunk(chunk: _Chunk) -> list[tuple[int, int]]:

@@ -1,0 +1,67 @@
+"""Work shared out to processes, with results in order."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+from petseg.errors import PetsegError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def in_order(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int = 1
+) -> Iterator[Iterator[Result]]:
+    """Yields an iterator over `task(item)` of each item, in order: the first error is the first in the sequence.
+
+    What has not begun when the context ends, well or not, is never done. Workers leave Ctrl-C to this process, and end
+    with it.
+
+    Args:
+        task: a function of a module, or a partial of one.
+        items: what it is given, one each.
+        workers: processes, at least 1; with 1 this very process does the work.
+        chunk: items that a process is given at once.
+
+    Raises:
+        PetsegError: a process was killed.
+    """
+    workers = min(workers, -(-len(items) // chunk))
+    if workers <= 1:
+        yield map(task, items)
+        return
+    # spawn, not fork: a forked copy of a process with threads (tqdm's, torch's) may hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
+    try:
+        # The workers, started here, inherit that SIGINT is blocked.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            results = pool.map(task, items, chunksize=chunk)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        yield results
+    except BrokenProcessPool:
+        raise PetsegError(
+            "A worker process was killed, most likely because memory ran out; set PETSEG_WORKERS lower than "
+            f"{workers} and run the same command again."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Makes a worker end with its parent, were that killed; it would wait for work for ever."""
+
+    def end_with_parent() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
