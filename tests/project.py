@@ -1,6 +1,7 @@
 """A copy of this project in a git repository of its own, with tiny settings, driven by the real `dvc`."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -115,6 +116,7 @@ def write_settings(path: Path, settings: dict) -> None:
         for depth, name in enumerate([*sections, key]):
             start = "  " * depth + name + ":"
             at = next(i for i in range(at + 1, len(lines)) if lines[i].startswith(start))
-        lines[at] = f"{'  ' * len(sections)}{key}: {value}"
+        comment = re.search(r" +#.*$", lines[at])
+        lines[at] = f"{'  ' * len(sections)}{key}: {value}{comment[0] if comment else ''}"
     path.write_text("\n".join(lines) + "\n")
     params.load(path)
