@@ -91,7 +91,7 @@ class Evaluate(_Section):
 class Training(_Section):
     """What makes one network's weights: the shared values with the network's own put in."""
 
-    network: Literal["unet", "resnet34_unet"]
+    network: str  # one of NETWORKS
     width: int
     image_size: int
     batch_size: int
