@@ -32,9 +32,7 @@ def disk_full(error: OSError, where: object) -> PetsegError | None:
     """The sentence for a full disk or quota while writing `where`, or None where `error` is another one."""
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
-    return PetsegError(
-        f"The disk is full: {where} could not be written; free some space and run this again."
-    )
+    return PetsegError(f"The disk is full: {where} could not be written; free some space and run this again.")
 
 
 def run(main: Callable[[], None]) -> None:

@@ -21,5 +21,5 @@ def soft_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def bce_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Mean binary cross entropy of all pixels plus `soft_dice_loss`, report A's loss: shapes as there, a scalar >= 0."""
+    """Mean binary cross entropy of all pixels plus `soft_dice_loss`, report A's loss; shapes as there, scalar >= 0."""
     return F.binary_cross_entropy_with_logits(logits, truth) + soft_dice_loss(logits, truth)
