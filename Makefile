@@ -4,27 +4,25 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
-export NO_ALBUMENTATIONS_UPDATE := 1
 
 .PHONY: repro test lint setup
 .DEFAULT_GOAL := repro
 
 repro: setup
-	dvc repro
-	@python -m petseg.report.summary
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@$(BIN)/python -m petseg.report.summary
 
 test: setup
-	pytest
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest
 
 lint: setup
-	ruff check
-	ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 
 setup: .venv/done
 
 .venv/done: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "error: Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11, 4) <= sys.version_info < (3, 14) else "error: Python 3.11.4 to 3.13 is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -1,10 +1,13 @@
 """Scores both networks on the test split: weights -> metrics, per-image scores, predicted masks."""
 
+import _here  # noqa: F401
+
+import argparse
+
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-import _here  # noqa: F401  (this checkout's own src comes first)
 from petseg import errors, files, machine, models, params
 from petseg.data import fingerprint, images, layout, packed, splits
 from petseg.evaluation import predict, statistics
@@ -12,6 +15,7 @@ from petseg.training import weights
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     keys = ("image_size", "batch_size", "epochs", "lr", "seed", "train", *params.NETWORKS, "evaluate")
     with params.for_stage(*keys) as p:
         device = machine.device()
@@ -25,9 +29,9 @@ def main() -> None:
         for name, network in networks.items():
             originals = (images.read_trimap(layout.trimap_path(layout.RAW, each)) for each in table["name"])
             with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
-                test, batch_size = packed.load_split("test"), p.training(name).batch_size
+                test, batch_size = packed.load_split("test", size=p.image_size), p.training(name).batch_size
                 scored[name] = predict.score(network, *test, originals, batch_size, device, on_batch=bar.update)
-    summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
+        summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
     write(table, scored, summaries)
     for name, each in summaries.items():
         print(f"{name}: test Dice {each['dice']:.4f} [{each['dice_low']:.4f}, {each['dice_high']:.4f}]")
@@ -35,11 +39,10 @@ def main() -> None:
 
 def write(table: pd.DataFrame, scored: dict[str, predict.Scored], summaries: dict[str, dict[str, float]]) -> None:
     """Writes all outputs; `table` holds the test rows of splits.csv in the order of the scores."""
-    with files.atomic_folder("plots/test") as folder:
-        per_image = table[["name", "breed", "species"]].assign(**{n: s.scores["dice"] for n, s in scored.items()})
-        per_image.to_csv(folder / "scores.csv", index=False, float_format="%.6f")
-        bars = pd.DataFrame(summaries).T[["dice", "dice_low", "dice_high"]]
-        bars.to_csv(folder / "dice.csv", index_label="network")
+    per_image = table[["name", "breed", "species"]].assign(**{n: s.scores["dice"] for n, s in scored.items()})
+    files.write_text("plots/test/scores.csv", per_image.to_csv(index=False, float_format="%.6f"))
+    bars = pd.DataFrame(summaries).T[["dice", "dice_low", "dice_high"]]
+    files.write_text("plots/test/dice.csv", bars.to_csv(index_label="network"))
     with files.atomic_file("data/predictions.npz") as part, open(part, "wb") as file:
         masks = {name: each.masks for name, each in scored.items()}
         np.savez_compressed(file, name=table["name"].to_numpy(dtype=str), **masks)

@@ -1,13 +1,16 @@
 """Brings the images of `data.source` into data/raw, in the layout of Oxford-IIIT Pet."""
 
+import _here  # noqa: F401
+
+import argparse
 import time
 
-import _here  # noqa: F401  (this checkout's own src comes first)
 from petseg import errors, files, machine, params
 from petseg.data import layout, sources
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     start = time.perf_counter()
     # Moved into place only after the parameters have been checked once more.
     with files.atomic_folder(layout.RAW) as folder, params.for_stage("data") as p:

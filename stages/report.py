@@ -1,6 +1,9 @@
 """Draws the figures under plots/ and writes the page report/index.html, from what the earlier stages wrote."""
 
-import _here  # noqa: F401  (this checkout's own src comes first)
+import _here  # noqa: F401
+
+import argparse
+
 from petseg import errors, files, params
 from petseg.report.inputs import load
 from petseg.report.page import Report
@@ -9,6 +12,7 @@ from petseg.report.summary import PAGE
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with params.for_stage(*params.Params.model_fields) as p:
         report = Report(load(p), commit())
         page, figures = report.page(), report.figures()

@@ -1,14 +1,17 @@
 """Divides the images into train, valid and test, and packs them: data/raw -> data/splits.csv and data/packed."""
 
+import _here  # noqa: F401
+
+import argparse
 import time
 from collections import Counter
 
-import _here  # noqa: F401  (this checkout's own src comes first)
 from petseg import errors, files, machine, params
 from petseg.data import layout, pack, packed, splits
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     start = time.perf_counter()
     # Nothing is moved into place before the parameters have been checked once more and all is packed.
     with files.atomic_folder(packed.PACKED) as part:

@@ -5,9 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="headless Chromium is not installed")
@@ -26,16 +24,3 @@ def chromium(page: Path, *arguments: str, width: int = 1200, height: int = 2000)
 def dom(page: Path) -> str:
     """The page as it stands after its scripts have run."""
     return chromium(page, "--dump-dom")
-
-
-def screenshot(page: Path, folder: Path, width: int = 1200, height: int = 2000) -> np.ndarray:
-    """Pixels, uint8 (height, width, 3)."""
-    file = folder / "screenshot.png"
-    chromium(page, f"--screenshot={file}", width=width, height=height)
-    return np.asarray(Image.open(file).convert("RGB"))
-
-
-def has_colour(pixels: np.ndarray, colour: str, at_least: int) -> bool:
-    """Whether a `#rrggbb` colour is on at least so many pixels."""
-    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
-    return int((pixels == wanted).all(axis=2).sum()) >= at_least

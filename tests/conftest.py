@@ -1,10 +1,28 @@
 """Settings of all tests."""
 
+import ctypes
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 import torch
 
 # One thread each, here and in the stages that tests start: on a busy machine two threads that wait for each other
 # make tiny networks many times slower, and no test measures speed.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with 64 KiB of space, which only root can have (and not in every container)."""
+    folder = tmp_path / "small_disk"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "mount") or libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, b"size=64k") != 0:
+        pytest.skip(f"no small file system can be mounted here: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield folder
+    finally:
+        libc.umount2(bytes(folder), 2)  # MNT_DETACH: whatever a failed test left open

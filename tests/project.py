@@ -13,10 +13,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = {
     "data.images": 40,
     "image_size": 64,
-    "batch_size": 8,
-    "epochs": 1,
-    "unet.width": 4,
-    "resnet34_unet.width": 4,
+    "batch_size": 4,
+    "epochs": 4,
+    "lr": "5e-3",
+    "unet.width": 8,
+    "resnet34_unet.width": 8,
     "evaluate.bootstrap": 100,
 }
 IMPORTS = """

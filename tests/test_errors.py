@@ -64,6 +64,33 @@ def test_a_folder_takes_the_place_of_the_old_one_or_leaves_it(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("interrupted_at", [0, 1])
+def test_an_interrupt_between_the_two_moves_leaves_a_whole_folder(tmp_path, monkeypatch, interrupted_at):
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "first").write_text("whole")
+    moves, rename = [], type(target).rename
+
+    def interrupted(self, goal):
+        moves.append(goal)
+        if len(moves) == interrupted_at + 1:
+            raise KeyboardInterrupt
+        return rename(self, goal)
+
+    with pytest.raises(KeyboardInterrupt), files.atomic_folder(target) as part:
+        (part / "second").write_text("whole")
+        monkeypatch.setattr(type(target), "rename", interrupted)
+    monkeypatch.undo()
+    assert [each.name for each in target.iterdir()] == ["first"]
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_numbers_that_are_none_are_not_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "x.json", {"dice": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_full_disk_is_a_sentence_and_leaves_the_old_file(tmp_path):
     target = tmp_path / "x"
     target.write_text("old")

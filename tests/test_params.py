@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from petseg import params
 from petseg.errors import ParamsError
@@ -19,9 +20,37 @@ def file(tmp_path):
 
 def test_committed_file_is_valid_and_explains_every_key():
     params.load(COMMITTED)
-    values = re.findall(r"(?m)^ *(\w+): +\S.*$", COMMITTED.read_text())
-    commented = re.findall(r"(?m)^ *(\w+):.* # .+$", COMMITTED.read_text())
-    assert set(values) - set(commented) <= {"annotations"}  # explained with its section
+    lines = COMMITTED.read_text().splitlines()
+    keys = [line for line in lines if re.match(r" *\w+:", line)]
+    sections = [line for line in keys if re.fullmatch(r"\w+:", line)]
+    without_comment = [line for line in keys if " # " not in line and line not in sections]
+    assert without_comment == []
+
+
+def fields(model, prefix=""):
+    """Dotted key, lowest and highest value of every number in the parameters."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from fields(field.annotation, f"{prefix}{name}.")
+        else:
+            text = str(field)
+            low, high = re.search(r"[Gg]e\(ge=([^)]+)\)", text), re.search(r"[Ll]e\(le=([^)]+)\)", text)
+            if low and high:
+                yield prefix + name, float(low[1]), float(high[1])
+
+
+def test_the_ranges_in_the_comments_are_those_that_are_checked():
+    bounds = {key: (low, high) for key, low, high in fields(params.Params)}
+    section, told = "", {}
+    for line in COMMITTED.read_text().splitlines():
+        if match := re.fullmatch(r"(\w+):", line):
+            section = f"{match[1]}."
+        if match := re.match(r"( *)(\w+):.* # .*?([\d.e-]+) \.\.\. (2\^32 - 1|[\d.e-]+)", line):
+            high = 2**32 - 1 if "^" in match[4] else float(match[4])
+            told[(section if match[1] else "") + match[2]] = (float(match[3]), high)
+    assert {"lr", "image_size", "data.images", "unet.width", "split.seed", "evaluate.bootstrap"} <= told.keys()
+    for key, value in told.items():
+        assert bounds[key] == pytest.approx(value), key
 
 
 @pytest.mark.parametrize(
@@ -132,6 +161,12 @@ def test_the_change_inside_a_section_is_named(file):
     words = rf"data.images was {params.load(file).data.images} and is now 50"
     with pytest.raises(ParamsError, match=words), params.for_stage("data", path=file):
         change(file, "data", values)
+
+
+def test_a_file_that_is_broken_meanwhile_is_told_too(file):
+    with pytest.raises(ParamsError, match=r"changed while this stage ran.*not valid YAML.*not recorded"):  # noqa: SIM117
+        with params.for_stage("lr", path=file):
+            file.write_text("lr: [")
 
 
 def test_other_parameters_may_change_while_a_stage_runs(file):

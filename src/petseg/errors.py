@@ -49,5 +49,5 @@ def run(main: Callable[[], None]) -> None:
         print(f"error: {sentence}", file=sys.stderr)
         sys.exit(sentence.exit_status)
     except KeyboardInterrupt:
-        print("interrupted: nothing half-written was left; the same command starts again", file=sys.stderr)
+        print("interrupted; the same command starts again", file=sys.stderr)
         sys.exit(130)

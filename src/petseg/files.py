@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from petseg.errors import disk_full
+from petseg.errors import PetsegError, disk_full
 
 
 @contextmanager
@@ -41,20 +41,31 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    except PermissionError as error:
+        raise PetsegError(f"{path.parent} may not be written ({error.strerror}); change its rights.") from None
     except OSError as error:
         raise disk_full(error, path) or error from error
     part.chmod(0o777 & ~_umask())
-    old = part.with_suffix(".old")
     try:
         yield part
-        if path.exists():
-            path.rename(old)
-        part.rename(path)
+        _exchange(part, path)
     except OSError as error:
         raise disk_full(error, path) or error from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Puts the folder `new` at `path`; whatever interrupts that, there is a whole folder at `path` afterwards."""
+    old = new.with_suffix(".old")
+    try:
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:
@@ -71,5 +82,5 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Writes JSON as people read it and git diffs it: indented, keys in the given order, a newline at the end."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Writes JSON as people read it and git diffs it: indented, in the given order; ValueError for NaN and infinity."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -5,6 +5,7 @@ They come from the environment, are recorded with the results, and never make a 
 
 import os
 import platform
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from petseg.errors import PetsegError
@@ -20,7 +21,7 @@ def workers() -> int:
         PetsegError: PETSEG_WORKERS is no whole number from 1 to 256.
     """
     text = os.environ.get("PETSEG_WORKERS")
-    if text is None:
+    if not text:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise PetsegError(f"PETSEG_WORKERS is {text!r}; set it to a whole number from 1 to 256, or unset it.")
@@ -28,24 +29,23 @@ def workers() -> int:
 
 
 def device() -> "torch.device":
-    """The device to compute on: PETSEG_DEVICE (`cpu`, `cuda`, `cuda:1`, `mps`), else the first GPU, else the CPU.
+    """The device to compute on: PETSEG_DEVICE (`cpu`, `cuda`, `cuda:1`), else the first GPU, else the CPU.
 
     Raises:
         PetsegError: the device that PETSEG_DEVICE names is not there.
     """
     import torch
 
-    name = os.environ.get("PETSEG_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise PetsegError(f"PETSEG_DEVICE is {name!r}, which cannot be used here ({reason}); try cpu.") from None
+    gpus = torch.cuda.device_count()
+    name = os.environ.get("PETSEG_DEVICE") or ("cuda" if gpus else "cpu")
+    here = {"cpu", *(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))}
+    if name not in here:
+        raise PetsegError(f"PETSEG_DEVICE is {name!r}; this machine has {', '.join(sorted(here))}.")
     return torch.device(name)
 
 
 def describe(device: "torch.device") -> dict[str, str | int]:
-    """What did the work: device and its name, CPU threads, Python and torch versions."""
+    """What did the work: device and its name, CPU threads, Python and library versions."""
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
@@ -55,6 +55,8 @@ def describe(device: "torch.device") -> dict[str, str | int]:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "albumentations": version("albumentations"),
     }
 
 

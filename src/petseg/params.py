@@ -4,15 +4,14 @@ Every error is a `ParamsError` (exit status 2) that names the key and, for a mis
 """
 
 import difflib
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from petseg import yaml12
 from petseg.errors import ParamsError
 
 LearningRate = Annotated[float, Field(ge=1e-6, le=1e-1)]
@@ -104,7 +103,7 @@ class Training(_Section):
 class Params(_Section):
     """All of params.yaml."""
 
-    image_size: Annotated[int, Field(ge=16, le=2048)]
+    image_size: Annotated[int, Field(ge=64, le=2048)]
     batch_size: BatchSize
     epochs: Epochs
     lr: LearningRate
@@ -192,14 +191,25 @@ def for_stage(*keys: str, path: str | Path = "params.yaml") -> Iterator[Params]:
     """
     params = load(path)
     yield params
-    before, now = params.model_dump(), load(path).model_dump()
+    if what := change(params, keys, path):
+        raise ParamsError(
+            f"{what}; the result of this stage was not recorded. Run `dvc repro` for the new value, or put the old one "
+            "back first."
+        )
+
+
+def change(params: Params, keys: Sequence[str], path: str | Path = "params.yaml") -> str | None:
+    """What of `keys` in the file is no longer as in `params`, as the beginning of a sentence; None if nothing."""
+    try:
+        after = load(path).model_dump()
+    except ParamsError as error:
+        return f"{path} changed while this stage ran ({str(error).rstrip('.')})"
+    before = params.model_dump()
     for key in keys:
-        old, new = _pick(before, key), _pick(now, key)
+        old, new = _pick(before, key), _pick(after, key)
         if old != new:
-            raise ParamsError(
-                f"{path} changed while this stage ran: {_first_change(key, old, new)}; its result belongs to the old "
-                "value and was not recorded. Run `dvc repro` for the new one, or put the old one back first."
-            )
+            return f"{path} changed while this stage ran: {_first_change(key, old, new)}"
+    return None
 
 
 def _first_change(key: str, old: object, new: object) -> str:
@@ -215,22 +225,11 @@ def _pick(values: dict, key: str) -> object:
     return values
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML as DVC reads it: `1e-05` is a number (PyYAML's YAML 1.1 takes it for text)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
-
-
 def _parse(text: str, where: object) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ParamsError(f"{where} is not valid YAML{line}: {getattr(error, 'problem', None) or error}.") from None
+        return yaml12.parse(text)
+    except yaml12.YamlError as error:
+        raise ParamsError(f"{where} is {error}.") from None
 
 
 def _read(path: Path) -> dict:

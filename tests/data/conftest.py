@@ -1,5 +1,3 @@
-import ctypes
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,20 +6,6 @@ import pytest
 from mirror import Server
 
 from petseg.data import transfer
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 64 KiB of space, which only root can have (and not in every container)."""
-    folder = tmp_path / "small_disk"
-    folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "mount") or libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, b"size=64k") != 0:
-        pytest.skip(f"no small file system can be mounted here: {os.strerror(ctypes.get_errno())}")
-    try:
-        yield folder
-    finally:
-        libc.umount2(bytes(folder), 2)  # MNT_DETACH: whatever a failed test left open
 
 
 @pytest.fixture

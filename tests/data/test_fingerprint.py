@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from petseg.data.fingerprint import training_data
+from petseg.errors import DataError
 
 
 def test_the_fingerprint_sees_train_and_valid_and_not_test(tmp_path):
@@ -17,3 +19,8 @@ def test_the_fingerprint_sees_train_and_valid_and_not_test(tmp_path):
     assert len(set(seen)) == 5
     np.save(tmp_path / "test" / "images.npy", np.ones(4, np.uint8))
     assert training_data(tmp_path) == seen[-1]
+
+
+def test_missing_arrays_are_a_sentence(tmp_path):
+    with pytest.raises(DataError, match=r"train/images.npy does not exist; run `dvc repro split`"):
+        training_data(tmp_path)

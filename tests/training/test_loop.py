@@ -1,4 +1,7 @@
+import io
 import math
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,7 @@ from petseg.data.augment import Augment
 from petseg.data.batches import Samples
 from petseg.errors import PetsegError
 from petseg.losses import bce_dice_loss
-from petseg.training import loop, seeding, weights
+from petseg.training import loop, progress, seeding, weights
 
 COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
 CPU = torch.device("cpu")
@@ -126,9 +129,40 @@ def test_a_loss_that_is_not_finite_stops_with_epoch_step_and_learning_rate(monke
         run(epochs=3)
 
 
+def test_a_valid_loss_that_is_not_finite_stops_too(monkeypatch):
+    monkeypatch.setattr(loop, "evaluate", lambda *arguments: (math.inf, 0.5))
+    with pytest.raises(PetsegError, match=r"unet: the valid loss is inf after epoch 1, at learning rate 0.003"):
+        run(epochs=3)
+
+
+def test_the_train_loss_is_a_mean_over_images(monkeypatch):
+    losses = iter([torch.tensor(x, requires_grad=True) * 1 for x in (1.0, 2.0, 6.0)])
+    monkeypatch.setattr(loop, "bce_dice_loss", lambda logits, truth: logits.sum() * 0 + next(losses))
+    monkeypatch.setattr(loop, "evaluate", lambda *arguments: (1.0, 0.5))
+    result, _, _ = run(epochs=1)  # 10 images in batches of 4, 4 and 2
+    assert result.history[0]["train_loss"] == pytest.approx((4 * 1 + 4 * 2 + 2 * 6) / 10)
+
+
 def test_a_train_split_of_one_image_is_too_small():
     with pytest.raises(PetsegError, match="fewer than 2 images"):
         run(train=squares(1))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_a_bar_with_loss_dice_speed_and_time_left(monkeypatch, capsys):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(progress, "_REFRESH", 0)
+    run(epochs=2)
+    shown = terminal.getvalue()
+    assert re.search(r"unet: +\d+%.*\d/6 \[\d\d:\d\d<\d\d:\d\d", shown)
+    assert re.search(r"epoch 1/2, loss \d\.\d{3}, Dice \d\.\d{3}, \d+ images/s", shown)
+    assert re.search(r"epoch 2/2, valid loss \d\.\d{3}, valid Dice \d\.\d{3}", shown)
+    assert capsys.readouterr().out == ""
 
 
 def test_without_a_terminal_there_is_a_line_an_epoch(capsys):

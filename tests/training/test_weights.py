@@ -75,6 +75,9 @@ def test_missing_foreign_and_damaged_files_are_refused(saved, tmp_path):
     assert "does not exist" in refused(tmp_path / "none.safetensors")
     save_file(network.state_dict(), tmp_path / "foreign")
     assert "not written by petseg" in refused(tmp_path / "foreign")
+    save_file(network.state_dict(), tmp_path / "odd", {"petseg": '{"training": 3, "data_sha256": ""}'})
+    assert "not written by petseg" in refused(tmp_path / "odd")
+    assert "not written by petseg" in refused(tmp_path)
     (tmp_path / "text").write_text("hello")
     assert "not written by petseg" in refused(tmp_path / "text")
     (tmp_path / "cut").write_bytes(path.read_bytes()[:1000])
@@ -82,6 +85,20 @@ def test_missing_foreign_and_damaged_files_are_refused(saved, tmp_path):
     state = network.state_dict()
     weights.save(tmp_path / "fewer", dict(list(state.items())[3:]), P.training("unet"), DATA)
     assert "does not fit the network's code" in refused(tmp_path / "fewer")
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_weights(saved, small_disk):
+    _, network = saved
+    (small_disk / "unet.safetensors").write_text("old")
+    with pytest.raises(PetsegError, match=r"disk is full: .*unet.safetensors"):
+        weights.save(small_disk / "unet.safetensors", weights.snapshot(network), P.training("unet"), DATA)
+    assert [each.name for each in small_disk.iterdir()] == ["unet.safetensors"]
+    assert (small_disk / "unet.safetensors").read_text() == "old"
+
+
+def test_weights_can_be_read_by_whom_the_umask_allows(saved, tmp_path):
+    (tmp_path / "other").write_text("")
+    assert saved[0].stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_a_snapshot_does_not_follow_further_training():

@@ -1,6 +1,7 @@
 """The source `folder`: a user's own photographs and masks, brought into the official layout. See own/README.md."""
 
 import functools
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -59,6 +60,8 @@ def _pairs(source: Path) -> dict[str, tuple[Path, Path]]:
     for stem in sorted(image_of.keys() | mask_of.keys()):
         if stem not in mask_of:
             raise DataError(f"{image_of[stem]} has no mask; add {source / 'masks' / stem}.png or remove the image.")
+        if stem not in image_of and (other := next((source / "images").glob(f"{stem}.*"), None)):
+            raise DataError(f"{other} is in a format that is not read; convert it to JPEG or PNG.")
         if stem not in image_of:
             raise DataError(f"{mask_of[stem]} has no image; add {source / 'images' / stem}.jpg or remove the mask.")
         if stem.split() != [stem] or not stem.isprintable() or stem.startswith("#") or "\\" in stem:
@@ -72,7 +75,8 @@ def _pairs(source: Path) -> dict[str, tuple[Path, Path]]:
 def _by_stem(folder: Path) -> dict[str, Path]:
     """The image files of one folder; hidden files and other suffixes are passed over."""
     if not folder.is_dir():
-        raise DataError(f"{folder} does not exist; data.path needs both images/ and masks/.")
+        hint = "" if not _is_copy() else " (a queued experiment runs in a copy that holds only what git tracks)"
+        raise DataError(f"{folder} does not exist{hint}; data.path needs both images/ and masks/, give it absolutely.")
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
@@ -83,6 +87,12 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     if not files:
         raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}); put some there.")
     return files
+
+
+def _is_copy() -> bool:
+    """Whether this is DVC's temporary copy of the project, of which DVC_ROOT names the original."""
+    root = os.environ.get("DVC_ROOT")
+    return root is not None and Path(root).resolve() != Path.cwd().resolve()
 
 
 def _lists(source: Path, names: Iterable[str]) -> dict[str, list[str]]:

@@ -9,18 +9,19 @@ from petseg.errors import DataError
 PACKED = Path("data/packed")
 
 
-def load_split(split: str, folder: str | Path = PACKED) -> tuple[np.ndarray, np.ndarray]:
+def load_split(split: str, folder: str | Path = PACKED, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Maps one split's packed arrays into memory, read-only.
 
     Args:
         split: train, valid or test.
         folder: what `pack` filled.
+        size: what height and width must be, in pixels; None takes any.
 
     Returns:
         Images, uint8, (N, size, size, 3); trimaps, uint8, (N, size, size), values 1 to 3.
 
     Raises:
-        DataError: a file is missing, is no array, or the two do not belong together.
+        DataError: a file is missing, is no array, the two do not belong together, or they are of another size.
     """
     paths = [Path(folder) / split / f"{kind}.npy" for kind in ("images", "trimaps")]
     try:
@@ -34,4 +35,6 @@ def load_split(split: str, folder: str | Path = PACKED) -> tuple[np.ndarray, np.
             f"{paths[0]} is {photos.dtype} {photos.shape} and {paths[1].name} {trimaps.dtype} {trimaps.shape}, which "
             "do not belong together; run `dvc repro --force split`."
         )
+    if size not in (None, photos.shape[1]):
+        raise DataError(f"{folder} is packed at {photos.shape[1]} pixels, image_size is {size}; run `dvc repro split`.")
     return photos, trimaps

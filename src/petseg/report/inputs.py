@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from petseg.errors import DataError, PetsegError
 from petseg.params import NETWORKS, Params
@@ -38,7 +38,7 @@ class TestScores(_Record):
 
 
 class TrainScores(_Record):
-    """metrics/train_NAME.json: the best valid Dice, its epoch (from 1) and how many numbers the network learns."""
+    """metrics/train_NAME.json, under NAME: the best valid Dice, its epoch (from 1), learnt numbers."""
 
     valid_dice: float
     epoch: int
@@ -107,13 +107,24 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         predictions=root / "data/predictions.npz",
         curves={name: _read_curve(root / f"plots/train/{name}.csv", name) for name in NETWORKS},
         scores=read_scores(root),
-        trained={
-            name: _read_json(root / f"metrics/train_{name}.json", TrainScores, f"train_{name}") for name in NETWORKS
-        },
+        trained={name: _read_trained(root, name) for name in NETWORKS},
         runs={name: _read_json(root / f"models/{name}.run.json", RunFacts, f"train_{name}") for name in NETWORKS},
     )
     _check_same_images(inputs, list(rows["name"]))
+    for name, curve in inputs.curves.items():
+        if len(curve) != params.training(name).epochs:
+            raise DataError(
+                f"plots/train/{name}.csv has {len(curve)} epochs, params.yaml says {params.training(name).epochs}; run "
+                f"`dvc repro train_{name}`."
+            )
     return inputs
+
+
+def _read_trained(root: Path, name: str) -> TrainScores:
+    class Scores(_Record):
+        network: TrainScores = Field(alias=name)
+
+    return _read_json(root / f"metrics/train_{name}.json", Scores, f"train_{name}").network
 
 
 def read_scores(root: str | Path = ".") -> dict[str, TestScores]:

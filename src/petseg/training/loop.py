@@ -1,5 +1,6 @@
 """Report A's training of one network, from top to bottom."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,7 +27,7 @@ class Result:
     best: Row = field(default_factory=dict)
     history: list[Row] = field(default_factory=list)
     seconds: float = 0.0
-    images_per_second: float = 0.0
+    images_per_second: float = 0.0  # trained on, the time for validation included
 
 
 def train(
@@ -51,7 +52,7 @@ def train(
             valid_loss, train_dice and valid_dice.
 
     Raises:
-        PetsegError: the loss is not finite, with the epoch, step and learning rate.
+        PetsegError: the loss of a step or of the valid split is not finite; with the epoch, step and learning rate.
     """
     network = to_device(network, device)
     optimizer, schedule = optim.build(network, params.lr, params.epochs)
@@ -64,8 +65,7 @@ def train(
         lr = optimizer.param_groups[0]["lr"]
         loader.batch_sampler.epoch = epoch
         network.train()
-        losses = torch.full((len(loader),), torch.nan, device=device)
-        dices = []
+        losses, sizes, dices = torch.full((len(loader),), torch.nan, device=device), [], []
         for step, (images, masks) in enumerate(loader):
             images = images.to(device, non_blocking=True).float()  # (B, 3, H, W), 0 to 255
             truth = masks.to(device, non_blocking=True).float()  # (B, 1, H, W), 0 or 1
@@ -75,6 +75,7 @@ def train(
             loss.backward()
             optimizer.step()
             losses[step] = loss.detach()  # stays on the device: looking at it would wait for the step
+            sizes.append(len(images))
             dices.append(image_dice(logits.detach(), truth > 0))
             if progress.step(len(images)):
                 check_finite(losses[: step + 1], params.network, epoch, lr)
@@ -82,9 +83,11 @@ def train(
         check_finite(losses, params.network, epoch, lr)
         schedule.step()
         valid_loss, valid_dice = evaluate(network, *valid, params.batch_size, device)
-        train_dice = torch.cat(dices).mean().item()
-        row = {"epoch": epoch + 1, "lr": lr, "train_loss": losses.mean().item(), "valid_loss": valid_loss}
-        row |= {"train_dice": train_dice, "valid_dice": valid_dice}
+        if not math.isfinite(valid_loss):
+            raise PetsegError(not_finite(params.network, "valid loss", valid_loss, f"after epoch {epoch + 1}", lr))
+        train_loss = (losses.cpu() * torch.tensor(sizes)).sum().item() / sum(sizes)  # over images, as on valid
+        row = {"epoch": epoch + 1, "lr": lr, "train_loss": train_loss, "valid_loss": valid_loss}
+        row |= {"train_dice": torch.cat(dices).mean().item(), "valid_dice": valid_dice}
         result.history.append(row)
         if not result.best or valid_dice > result.best["valid_dice"]:
             result.best, result.state = row, snapshot(network)
@@ -138,7 +141,10 @@ def check_finite(losses: Tensor, name: str, epoch: int, lr: float) -> None:
     bad = (~losses.isfinite()).nonzero()
     if len(bad):
         step = bad[0].item()
-        raise PetsegError(
-            f"{name}: the loss is {losses[step].item()} in epoch {epoch + 1}, step {step + 1}, at learning rate "
-            f"{lr:.3g}; try a lower lr."
-        )
+        where = f"in epoch {epoch + 1}, step {step + 1}"
+        raise PetsegError(not_finite(name, "loss", losses[step].item(), where, lr))
+
+
+def not_finite(name: str, what: str, value: float, where: str, lr: float) -> str:
+    """The sentence for a loss that is NaN or infinite."""
+    return f"{name}: the {what} is {value} {where}, at learning rate {lr:.3g}; try a lower lr."

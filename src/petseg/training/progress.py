@@ -36,10 +36,11 @@ class Progress:
             self._looked = time.perf_counter()
         return due
 
-    def show(self, epoch: int, loss: float, dice: float) -> None:
+    def show(self, epoch: int, loss: float, dice: float, split: str = "") -> None:
         """Puts figures beside the bar: the mean loss and Dice of this epoch so far, and images a second."""
         rate = f"{self.images / self.seconds:.0f} images/s"
-        self._bar.set_postfix_str(f"epoch {epoch}/{self.epochs}, loss {loss:.3f}, Dice {dice:.3f}, {rate}")
+        figures = f"{split}loss {loss:.3f}, {split}Dice {dice:.3f}"
+        self._bar.set_postfix_str(f"epoch {epoch}/{self.epochs}, {figures}, {rate}")
 
     def epoch(self, row: dict[str, float]) -> None:
         """Says how an epoch ended: a row of the history."""
@@ -53,7 +54,7 @@ class Progress:
         if self._bar.disable:
             print(line, flush=True)
         else:
-            self.show(epoch, row["valid_loss"], row["valid_dice"])
+            self.show(epoch, row["valid_loss"], row["valid_dice"], "valid ")
 
     def close(self) -> None:
         self._bar.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from petseg.errors import PetsegError
@@ -18,8 +18,9 @@ _KEY = "petseg"  # one metadata entry: safetensors writes several in a random or
 def save(path: str | Path, state: dict[str, Tensor], training: Training, data_sha256: str) -> None:
     """Writes a network's state with the parameters and the data that made it. Equal input gives equal bytes."""
     made_by = json.dumps({"training": training.model_dump(), "data_sha256": data_sha256}, sort_keys=True)
+    content = safetensors.save({name: tensor.contiguous() for name, tensor in state.items()}, {_KEY: made_by})
     with atomic_file(path) as part:
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, {_KEY: made_by})
+        part.write_bytes(content)  # not safetensors' save_file: it hides that a disk is full, and narrows the rights
 
 
 def load(path: str | Path, network: nn.Module, training: Training, data_sha256: str) -> None:
@@ -37,7 +38,9 @@ def load(path: str | Path, network: nn.Module, training: Training, data_sha256: 
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
         was, is_now = metadata["training"], training.model_dump()
         made_from = metadata["data_sha256"]
-    except (SafetensorError, KeyError, TypeError, ValueError):
+        if not isinstance(was, dict):
+            raise TypeError
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         raise PetsegError(f"{path} was not written by petseg, or is damaged; remove it and {retrain}.") from None
     for key, value in is_now.items():
         if was.get(key) != value:

@@ -9,8 +9,8 @@ from petseg.data.drawn.breeds import BREEDS, Breed
 from petseg.data.drawn.noise import smooth
 from petseg.data.drawn.painting import put
 from petseg.data.drawn.relief import relief
+from petseg.data.images import BACKGROUND, BORDER, PET
 
-PET, BACKGROUND, BORDER = 1, 2, 3
 _POSES, _ODDS = ("stand", "sit", "lie", "rest", "curl"), (0.28, 0.32, 0.24, 0.1, 0.06)
 
 
@@ -19,7 +19,7 @@ class Drawing:
     """A drawn pet.
 
     Attributes:
-        image: uint8 (H, W, 3), height and width from 200 to 600.
+        image: uint8 (H, W, 3), height and width from 200 to 460.
         trimap: uint8 (H, W): 1 pet, 2 background, 3 the border between them, a few pixels on both sides of the outline.
         breed: official name of the breed.
     """
