@@ -409,3 +409,10 @@ def test_the_readmes_commands_exist():
     text = (ROOT / "README.md").read_text()
     for command in ("make repro", "make test", "dvc exp run -S lr=1e-4", "dvc metrics diff", "dvc plots show"):
         assert command in text
+
+
+def test_the_committed_results_belong_to_the_committed_parameters_and_are_good():
+    locked = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]["report"]["params"]["params.yaml"]
+    assert params.Params.model_validate(locked | {"lr": float(locked["lr"])}) == params.load(ROOT / "params.yaml")
+    scores = json.loads((ROOT / "metrics/test.json").read_text())
+    assert min(scores["unet"]["dice"], scores["resnet34_unet"]["dice"]) >= 0.90
