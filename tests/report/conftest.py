@@ -1,6 +1,7 @@
 """A small project with everything that the earlier stages write, made of drawn ellipses and made-up scores."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,7 @@ def project(tmp_path):
 
     def make(count=12, breeds=BREEDS, epochs=6):
         text = (Path(__file__).resolve().parents[2] / "params.yaml").read_text(encoding="utf-8")
+        text = re.sub(r"(?m)^epochs: \d+", f"epochs: {epochs}", text)
         (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
         values = params.load(tmp_path / "params.yaml")
         images, trimaps = pictures(count, values.image_size, np.random.default_rng(0))

@@ -112,3 +112,11 @@ def test_masks_need_the_network_and_the_rows(tmp_path):
     shutil.move(tmp_path / "p.npz", tmp_path / "q.npz")
     with pytest.raises(PetsegError, match="is missing"):
         read_masks(tmp_path / "p.npz", "unet", [0])
+
+
+def test_curves_of_a_training_that_was_stopped_are_refused(project):
+    root, values = project(epochs=6)
+    curve = root / "plots/train/unet.csv"
+    curve.write_text("\n".join(curve.read_text().splitlines()[:4]) + "\n")
+    with pytest.raises(DataError, match=r"unet.csv has 3 epochs, params.yaml says 6; run `dvc repro train_unet`"):
+        load(values, root)
