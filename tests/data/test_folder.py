@@ -194,6 +194,29 @@ def test_an_image_without_mask_and_the_reverse(source: Path, out: Path) -> None:
     assert refused(source, out).startswith(f"{source}/masks/e.png has no image; add {source}/images/e.jpg")
 
 
+def test_several_without_mask_are_counted(source: Path, out: Path) -> None:
+    for name in ("a_2", "c", "d_9"):
+        (source / f"masks/{name}.png").unlink()
+    assert f"{source}/images/a_2.jpg has no mask (nor have 2 others)" in refused(source, out)
+
+
+def test_an_image_in_a_format_that_is_not_read_is_named(source: Path, out: Path) -> None:
+    (source / "images/c.jpg").rename(source / "images/c.HEIC")
+    assert refused(source, out).startswith(f"{source}/images/c.HEIC is in a format that is not read; convert it")
+
+
+def test_a_mask_with_soft_edges_is_told_how_to_be_cut(source: Path, out: Path) -> None:
+    save_mask(source / "masks/c.png", np.linspace(0, 255, 600).reshape(20, 30))
+    assert "Soft edges must be cut at 128 first" in refused(source, out)
+
+
+def test_a_queued_experiment_is_told_that_it_sees_only_what_git_tracks(source: Path, out: Path, monkeypatch) -> None:
+    (source / "masks").rename(source / "elsewhere")
+    assert "queued experiment" not in refused(source, out)
+    monkeypatch.setenv("DVC_ROOT", str(source))  # DVC names the project here; this process runs in another folder
+    assert "a queued experiment runs in a copy that holds only what git tracks" in refused(source, out)
+
+
 def test_two_of_the_same_stem(source: Path, out: Path) -> None:
     photograph().save(source / "images/c.png")
     assert f"{source}/images/c.jpg and {source}/images/c.png have the same name" in refused(source, out)

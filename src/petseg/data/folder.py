@@ -59,7 +59,9 @@ def _pairs(source: Path) -> dict[str, tuple[Path, Path]]:
     image_of, mask_of = _by_stem(source / "images"), _by_stem(source / "masks")
     for stem in sorted(image_of.keys() | mask_of.keys()):
         if stem not in mask_of:
-            raise DataError(f"{image_of[stem]} has no mask; add {source / 'masks' / stem}.png or remove the image.")
+            more = len(image_of.keys() - mask_of.keys()) - 1
+            others = f" (nor have {more} others)" if more else ""
+            raise DataError(f"{image_of[stem]} has no mask{others}; add {source / 'masks' / stem}.png or remove it.")
         if stem not in image_of and (other := next((source / "images").glob(f"{stem}.*"), None)):
             raise DataError(f"{other} is in a format that is not read; convert it to JPEG or PNG.")
         if stem not in image_of:

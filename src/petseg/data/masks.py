@@ -73,7 +73,8 @@ def kind(found: Iterable[tuple[Path, frozenset]]) -> str:
         if not fitting:
             listed = ", ".join(f"{number:g}" for number in sorted(numbers)[:8]) + (", ..." if len(numbers) > 8 else "")
             before = "" if decided_by is None else f", unlike {decided_by} ({' or '.join(possible)})"
-            raise DataError(f"{path} holds the values {listed}{before}: {CURE}, and all masks are of one kind.")
+            soft = " Soft edges must be cut at 128 first." if len(numbers) > 3 else ""
+            raise DataError(f"{path} holds the values {listed}{before}: {CURE}, and all masks are of one kind.{soft}")
         if fitting != possible:
             possible, decided_by = fitting, path
     return possible[0]
@@ -95,10 +96,11 @@ def trimap(mask: np.ndarray, kind: str) -> np.ndarray:
 
 
 def _decode(path: Path) -> Image.Image:
+    content = path.read_bytes()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # damaged metadata does the pixels no harm
-            image = Image.open(io.BytesIO(path.read_bytes()))
+            image = Image.open(io.BytesIO(content))
             image.load()
     except Exception as error:  # on damaged bytes Pillow's decoders raise whatever they stumble over
         reason = "no known image format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
