@@ -67,7 +67,9 @@ def test_weights_of_other_data_are_refused(saved):
 
 def test_an_equal_effective_value_is_enough(saved):
     p = params.load(COMMITTED, overrides=["unet.width=4", f"unet.lr={P.lr}", "lr=0.05", "resnet34_unet.width=8"])
-    weights.load(saved[0], models.build("unet", p), p.training("unet"), DATA)
+    network = models.build("unet", p)
+    weights.load(saved[0], network, p.training("unet"), DATA)
+    assert torch.equal(network.head.weight, saved[1].head.weight)
 
 
 def test_missing_foreign_and_damaged_files_are_refused(saved, tmp_path):

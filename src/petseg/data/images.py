@@ -91,8 +91,12 @@ def resize_trimap(trimap: np.ndarray, size: int) -> np.ndarray:
     return np.array(Image.fromarray(trimap).resize((size, size), Image.Resampling.NEAREST))
 
 
-def _decode(path: Path) -> Image.Image:
-    """The first frame of an image file, decoded whole, in the file's own mode."""
+def decode(path: Path, cure: str) -> Image.Image:
+    """The first frame of an image file, decoded whole, in the file's own mode.
+
+    Raises:
+        DataError: it is missing, cannot be read, or cannot be decoded; then the sentence ends with `cure`.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -106,10 +110,12 @@ def _decode(path: Path) -> Image.Image:
             image.load()
     except Exception as error:  # on damaged bytes Pillow's decoders raise whatever they stumble over
         reason = "no known image format" if isinstance(error, Image.UnidentifiedImageError) else _one_line(error)
-        raise DataError(
-            f"{path} cannot be decoded ({reason}); fetch or copy it again, or take {path.stem} out of its list."
-        ) from None
+        raise DataError(f"{path} cannot be decoded ({reason}); {cure}.") from None
     return image
+
+
+def _decode(path: Path) -> Image.Image:
+    return decode(path, cure=f"fetch or copy it again, or take {path.stem} out of its list")
 
 
 def _turned(image: Image.Image) -> Image.Image:

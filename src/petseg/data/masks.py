@@ -3,15 +3,12 @@
 What the values mean is decided for a whole set of masks: one mask alone that is 1 everywhere could be two things.
 """
 
-import io
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from petseg.data.images import BACKGROUND, PET
+from petseg.data.images import BACKGROUND, PET, decode
 from petseg.errors import DataError
 
 KINDS = {"0/255": {0, 255}, "0/1": {0, 1}, "trimap 1/2/3": {1, 2, 3}}
@@ -34,7 +31,7 @@ def read(path: Path) -> np.ndarray:
         DataError: the file cannot be decoded, is partly transparent or coloured, or is a JPEG that is not black and
             white.
     """
-    image = _decode(path)
+    image = decode(path, cure="replace it, or remove it and its image")
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
         raise DataError(f"{path} is partly transparent, which can mean pet or background: {CURE}.")
     if image.format == "JPEG":
@@ -93,19 +90,6 @@ def trimap(mask: np.ndarray, kind: str) -> np.ndarray:
     if kind == "trimap 1/2/3":
         return mask.astype(np.uint8)
     return np.where(mask == 0, BACKGROUND, PET).astype(np.uint8)
-
-
-def _decode(path: Path) -> Image.Image:
-    content = path.read_bytes()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged metadata does the pixels no harm
-            image = Image.open(io.BytesIO(content))
-            image.load()
-    except Exception as error:  # on damaged bytes Pillow's decoders raise whatever they stumble over
-        reason = "no known image format" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        raise DataError(f"{path} cannot be decoded ({reason}); replace it, or remove it and its image.") from None
-    return image
 
 
 def _cut(grey: np.ndarray, path: Path) -> np.ndarray:
