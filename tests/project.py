@@ -1,5 +1,6 @@
 """A copy of this project in a git repository of its own, with tiny settings, driven by the real `dvc`."""
 
+import json
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 from petseg import params
 
 ROOT = Path(__file__).resolve().parents[1]
+STAGES = ["fetch_data", "split", "train_unet", "train_resnet34_unet", "evaluate", "report"]
 TINY = {
     "data.images": 40,
     "image_size": 64,
@@ -121,3 +123,13 @@ def write_settings(path: Path, settings: dict) -> None:
         lines[at] = f"{'  ' * len(sections)}{key}: {value}{comment[0] if comment else ''}"
     path.write_text("\n".join(lines) + "\n")
     params.load(path)
+
+
+def ran(output: str) -> list[str]:
+    """The stages that a `dvc repro` or `dvc exp run` started, in order."""
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
+
+
+def metrics(project: Project, name: str = "test") -> dict:
+    """What metrics/NAME.json of the copy holds."""
+    return json.loads((project.folder / "metrics" / f"{name}.json").read_text())

@@ -1,0 +1,68 @@
+"""The pages of plots and report, in a browser with the network off."""
+
+import html
+import re
+
+import pytest
+
+from browser import dom, needs_chromium
+from project import metrics
+
+TITLES = (
+    "Dice over the epochs",
+    "Loss over the epochs",
+    "Test Dice with 95 % interval over images",
+    "Dice of each test image with one network and the other",
+    "Learning rate of unet",
+    "Learning rate of resnet34_unet",
+)
+
+
+def drawn_marks(svg, kind):
+    """Label and path of each mark of a Vega plot, `line mark` or `bar`."""
+    found = re.findall(rf'<path aria-label="([^"]*)"[^>]*aria-roledescription="{kind}" d="([^"]*)"([^>]*)>', svg)
+    assert all("NaN" not in path for _, path, _ in found)
+    return found
+
+
+@needs_chromium
+def test_each_plot_is_drawn_without_a_network(project):
+    project.dvc("plots", "show")
+    text = dom(project.folder / "dvc_plots" / "index.html")
+    plots = re.findall(r'<svg[^>]*class="marks".*?</svg>', text, re.DOTALL)
+    plot_of = {title: next(plot for plot in plots if title in plot) for title in TITLES}
+    assert len(plots) == len(TITLES)
+    for title in TITLES[:2]:
+        lines = drawn_marks(plot_of[title], "line mark")
+        assert [path.count("L") for _, path, _ in lines] == [3] * 4  # four epochs
+        for label, _, style in lines:
+            assert ("#0072b2" in style) == ("network: unet" in label)
+            assert ("#d55e00" in style) == ("network: resnet34_unet" in label)
+            assert ('stroke-dasharray="6,4"' in style) == ("split: valid" in label)
+        assert len({label.split("network")[1] for label, _, _ in lines}) == 4
+    bars = drawn_marks(plot_of[TITLES[2]], "bar")
+    told = {re.search(r"network: (\w+)", label)[1]: re.search(r"mean: ([\d.]+)", label)[1] for label, _, _ in bars}
+    assert told == {name: f"{scores['dice']:.4f}" for name, scores in metrics(project).items()}
+    heights = [float(re.search(r"v([\d.]+)h", path)[1]) for _, path, _ in bars]
+    dices = [float(told[name]) for name in ("unet", "resnet34_unet")]
+    assert heights[0] / heights[1] == pytest.approx(dices[0] / dices[1], rel=1e-3)
+    pictures = re.findall(r'<img src="([^"]*)"', text)
+    assert len(pictures) == 6
+    assert all((project.folder / "dvc_plots" / picture).stat().st_size > 1000 for picture in pictures)
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [400, 1400])
+def test_the_report_opens_offline_and_never_scrolls_sideways(project, tmp_path, width):
+    report = (project.folder / "report" / "index.html").read_text()
+    frame = tmp_path / "frame.html"  # a frame, since a headless window cannot be as narrow as a phone
+    frame.write_text(
+        f'<iframe srcdoc="{html.escape(report)}" width="{width}" height="800" style="border:0"></iframe>'
+        "<script>onload = () => { const page = document.querySelector('iframe').contentDocument;"
+        "const broken = [...page.images].filter(image => !image.naturalWidth).length;"
+        "document.title = [page.documentElement.scrollWidth, page.images.length, broken].join(' ') }</script>"
+    )
+    scroll_width, images, broken = map(int, re.search(r"<title>(\d+) (\d+) (\d+)</title>", dom(frame)).groups())
+    assert scroll_width <= width
+    assert images > 20
+    assert broken == 0
