@@ -33,7 +33,7 @@ def extract(archive: Path, folder: Path, keep: Callable[[PurePosixPath], bool] =
             _refuse_dangerous(archive, members)
             kept = [member for member in members if keep(PurePosixPath(member.name))]
             for member in kept:
-                member.mode &= 0o755
+                member.mode = (member.mode | (0o700 if member.isdir() else 0o600)) & 0o755
                 member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
             if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and later: a second guard
                 tar.extraction_filter = tarfile.data_filter
