@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tracemalloc
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from petseg.data import images, layout, pack, packed, splits
+from petseg.data import archive, images, layout, pack, packed, splits
 from petseg.errors import DataError, PetsegError
 from petseg.files import atomic_folder
 
@@ -193,8 +192,7 @@ def mini(tmp_path_factory) -> Path:
         pytest.skip("the real images are not beside the repository")
     folder = tmp_path_factory.mktemp("mini")
     for name in ("images", "annotations"):
-        with tarfile.open(MINI / f"{name}.tar.gz") as archive:
-            archive.extractall(folder / "data" / "raw", filter="data")
+        archive.extract(MINI / f"{name}.tar.gz", folder / "data" / "raw")
     yield folder
     shutil.rmtree(folder)
 
