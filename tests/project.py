@@ -48,7 +48,6 @@ class Project:
         self.env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(site),
-            "PETSEG_TEST_IMPORTS": str(self.imports),
             "PETSEG_DEVICE": "cpu",
             "PETSEG_WORKERS": "2",
             **{

@@ -44,9 +44,9 @@ def test_one_networks_own_parameter_retrains_that_network_alone(project):
     project.restore()
 
 
-def test_a_queue_of_six(project):
+def test_a_queue_of_six(project, tmp_path):
     project.dvc("exp", "run", "--queue", "-S", "lr=1e-3,1e-4", "-S", "seed=range(0,3)", "--name", "grid")
-    project.dvc("queue", "start")
+    project.dvc("queue", "start", PETSEG_TEST_IMPORTS=str(tmp_path))
     deadline = time.monotonic() + 360
     while time.monotonic() < deadline:
         states = [line.split()[-1] for line in project.dvc("queue", "status").splitlines() if " grid-" in line]
@@ -61,6 +61,14 @@ def test_a_queue_of_six(project):
         (lr, seed) for lr in (1e-3, 1e-4) for seed in range(3)
     )
     assert len({row["unet"] for row in rows.values()}) > 1
+    assert sorted(log.name for log in tmp_path.iterdir()) == [
+        "evaluate.py",
+        "report.py",
+        "train.py-resnet34_unet",
+        "train.py-unet",
+    ]
+    for log in tmp_path.iterdir():  # a queued experiment runs in a copy of the project, with the copy's own code
+        assert all("/.dvc/tmp/exps/" in line for line in log.read_text().split("\n") if line)
 
 
 def test_metrics_between_commits_and_in_a_fresh_clone(project, tmp_path):
