@@ -12,15 +12,10 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="headless Chromium 
 OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking", "--disable-quic")
 
 
-def chromium(page: Path, *arguments: str, width: int = 1200, height: int = 2000) -> str:
-    """Opens a page from disk, lets its scripts run, and returns what `arguments` ask for on stdout."""
+def dom(page: Path) -> str:
+    """Opens a page from disk and returns it as it stands after its scripts have run."""
     with tempfile.TemporaryDirectory() as profile:
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *OFFLINE]
-        command += [f"--user-data-dir={profile}", "--hide-scrollbars", f"--window-size={width},{height}"]
-        command += ["--virtual-time-budget=10000", *arguments, page.resolve().as_uri()]
+        command += [f"--user-data-dir={profile}", "--window-size=1200,2000", "--virtual-time-budget=10000"]
+        command += ["--dump-dom", page.resolve().as_uri()]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
-
-
-def dom(page: Path) -> str:
-    """The page as it stands after its scripts have run."""
-    return chromium(page, "--dump-dom")

@@ -89,7 +89,7 @@ def test_metrics_between_commits_and_in_a_fresh_clone(project, tmp_path):
         assert json.loads(project.dvc("metrics", "diff", "HEAD~1", "HEAD", "--json"))["metrics/train_unet.json"] == diff
         assert "file://" in project.dvc("plots", "show")
         assert "file://" in project.dvc("plots", "diff", "HEAD~1", "HEAD")
-        for line in ("train_dice", "valid_loss", "dice_low"):
+        for line in ("train_dice", "valid_loss", "dice_low", '"rev": "HEAD~1"', '"rev": "HEAD"'):
             assert line in (clone / "dvc_plots/index.html").read_text()
     finally:
         project.folder = here

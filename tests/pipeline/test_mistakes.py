@@ -38,7 +38,9 @@ def test_parameters_that_change_while_a_stage_runs_are_not_recorded(project):
         "    p.write_text(p.read_text().replace('\\nseed: 88', '\\nseed: 89'))\n\n\n@dataclass",
     )
     output = project.dvc("repro", "train_unet", status=255)
-    assert "params.yaml changed while this stage ran: seed was 88 and is now 89" in output
+    change = "params.yaml changed while this stage ran: seed was 88 and is now 89"
+    assert output.count(f"warning: {change}; put it back before the end") == 3  # after each epoch but the first
+    assert f"error: {change}; the result of this stage was not recorded" in output
     assert "Traceback" not in output
     lock = yaml.safe_load((project.folder / "dvc.lock").read_text())
     assert lock["stages"]["train_unet"]["params"]["params.yaml"]["seed"] == 88
