@@ -12,7 +12,7 @@ class Bright(nn.Module):
     """Says pet where red is above 100: a network whose answer is known."""
 
     def forward(self, image):
-        return image[:, :1] - 100
+        return (image[:, :1] - 100) / 1000  # small logits: a threshold on probabilities would miss them
 
 
 def scene(n=5, size=16, seed=0):
@@ -39,17 +39,17 @@ def test_every_image_is_scored_once_and_in_order(batch_size):
 
 
 def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
-    images = np.zeros((1, 8, 8, 3), np.uint8)
-    images[:, :, 4:] = 201  # logit -100 on the left, 101 on the right: the edge falls just left of the middle
+    images = np.full((1, 8, 8, 3), 50, np.uint8)
+    images[:, :, 4:] = 200  # logits -0.05 and 0.1 in columns 3 and 4: 0 lies at a third of the way, 3.33
     originals = [np.full((24, 40), 2, np.uint8)]
-    originals[0][:, 20:] = 1
+    originals[0][:, 19:] = 1
     scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, CPU)
-    # Pixel centres: column c of 40 lies at (c + 0.5) / 5 - 0.5 of 8; logits cross 0 at 3.4975, so from c = 20 on.
+    # Pixel centres: column c of 40 lies at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 19 on; nearest would say 20.
     assert scored.scores["dice_original"][0] == 1
     originals[0][:, :] = 2
-    originals[0][:12, 20:] = 3
+    originals[0][:12, 19:] = 3
     scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, CPU)
-    assert scored.scores["dice_original"][0] == pytest.approx(2 * 240 / (480 + 240))
+    assert scored.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
     assert scored.scores["dice"][0] == 0
 
 
