@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from petseg import errors, files, machine, models, params
+from petseg import errors, files, machine, models, params, plan
 from petseg.data import fingerprint, images, layout, packed, splits
 from petseg.evaluation import predict, statistics
 from petseg.training import weights
@@ -18,19 +18,21 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     keys = ("image_size", "batch_size", "epochs", "lr", "seed", "train", *params.NETWORKS, "evaluate")
     with params.for_stage(*keys) as p:
-        device = machine.device()
         table = splits.read_table(splits.TABLE).query("split == 'test'")
         data_sha256 = fingerprint.training_data(packed.PACKED)
         networks = {}
         for name in params.NETWORKS:
-            networks[name] = weights.to_device(models.build(name, p), device)
+            networks[name] = models.build(name, p)
             weights.load(f"models/{name}.safetensors", networks[name], p.training(name), data_sha256)
         scored = {}
         for name, network in networks.items():
             originals = (images.read_trimap(layout.trimap_path(layout.RAW, each)) for each in table["name"])
             with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
-                test, batch_size = packed.load_split("test", size=p.image_size), p.training(name).batch_size
-                scored[name] = predict.score(network, *test, originals, batch_size, device, on_batch=bar.update)
+                test, training = packed.load_split("test", size=p.image_size), p.training(name)
+                how = plan.choose(training, machine.device())
+                scored[name] = predict.score(
+                    how.place(network), *test, originals, training.batch_size, how, on_batch=bar.update
+                )
         summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
     write(table, scored, summaries)
     for name, each in summaries.items():

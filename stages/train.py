@@ -1,4 +1,4 @@
-"""Trains one network: packed train and valid -> weights, metrics and a row an epoch."""
+"""Trains one network: packed train and valid -> weights, metrics and a row an epoch. `torchrun` may run it too."""
 
 import _here  # noqa: F401
 
@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from petseg import errors, files, machine, models, params
-from petseg.data import augment, fingerprint, packed
-from petseg.data.batches import Samples
-from petseg.training import loop, seeding, weights
+from petseg import errors, files, gpus, machine, models, params, plan
+from petseg.data import augment, batches, fingerprint, packed
+from petseg.training import keeper, launch, loop, seeding, team, weights
 
 KEYS = ("image_size", "batch_size", "epochs", "lr", "seed", "train")
 
@@ -21,31 +20,35 @@ def main() -> None:
     parser.add_argument("network", choices=params.NETWORKS)
     name = parser.parse_args().network
     with params.for_stage(*KEYS, name) as p:
-        training, device = p.training(name), machine.device()
-        print(f"{name}: {p.origins(name)}; on {device}", flush=True)
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        data_sha256 = fingerprint.training_data(packed.PACKED)
-        seeding.seed_everything(training.seed)
-        network = models.build(name, p)
-        images, trimaps = packed.load_split("train", size=training.image_size)
-        samples = Samples(images, trimaps, augment.Augment(training.augment, training.image_size), training.seed)
-        result = loop.train(
-            network,
-            samples,
-            packed.load_split("valid", size=training.image_size),
-            training,
-            device,
-            workers=0 if device.type == "cpu" else machine.workers(),  # on a CPU they would only take its cores
-            on_epoch=lambda history: after_epoch(name, history, p),
-        )
-    facts = {"started": started, "seconds": round(result.seconds, 1), "data_sha256": data_sha256}
-    facts |= {"images_per_second": round(result.images_per_second, 1)}
-    scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
-    scores |= {"parameters": models.count_parameters(network)}
-    weights.save(f"models/{name}.safetensors", result.state, training, data_sha256)
-    files.write_json(f"models/{name}.run.json", machine.describe(device) | facts)
-    files.write_json(f"metrics/train_{name}.json", {name: scores})
-    print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {result.seconds:.0f} s")
+        if team.launched():
+            return train(name, p)
+        gpus.claim_for_training(machine.processes())
+        return launch.launch(machine.processes()) if machine.processes() > 1 else train(name, p)
+
+
+def train(name: str, p: params.Params) -> None:
+    training, started = p.training(name), datetime.now(UTC).isoformat(timespec="seconds")
+    how, data_sha256 = plan.choose(training, machine.device()), fingerprint.training_data(packed.PACKED)
+    seeding.seed_everything(training.seed, training.deterministic)
+    network = models.build(name, p)
+    images, trimaps = packed.load_split("train", size=training.image_size)
+    samples = batches.Samples(images, trimaps, augment.Augment(training.augment, training.image_size), training.seed)
+    valid = packed.load_split("valid", size=training.image_size)
+    with keeper.session(training, how, data_sha256) as keep:
+        if keep.team.leads:
+            print(f"{name}: {p.origins(name)}; on {how}, {keep.team}", flush=True)
+        result = loop.train(network, samples, valid, training, how, keep, lambda rows: after_epoch(name, rows, p))
+        params.check_unchanged(p, (*KEYS, name))
+        if not keep.team.leads:
+            return
+        weights.save(f"models/{name}.safetensors", result.state, training, data_sha256)
+        scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
+        scores |= {"parameters": models.count_parameters(network)}
+        files.write_json(f"metrics/train_{name}.json", {name: scores})
+        facts = machine.describe(how.device) | {"processes": keep.team.size, "precision": how.precision}
+        facts |= {"started": started, "data_sha256": data_sha256} | result.speed()
+        files.write_json(f"models/{name}.run.json", facts)
+        print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {result.seconds:.0f} s")
 
 
 def after_epoch(name: str, history: list[loop.Row], p: params.Params) -> None:

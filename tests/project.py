@@ -18,6 +18,7 @@ TINY = {
     "batch_size": 4,
     "epochs": 4,
     "lr": "5e-3",
+    "train.precision": "fp32",
     "unet.width": 8,
     "resnet34_unet.width": 8,
     "evaluate.bootstrap": 100,

@@ -2,8 +2,13 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from petseg.losses import bce_dice_loss, soft_dice_loss
+from petseg.losses import bce_dice_loss, bce_dice_of_sums, bce_dice_sums
+
+
+def soft_dice_loss(logits, truth):
+    return bce_dice_loss(logits, truth) - F.binary_cross_entropy_with_logits(logits, truth)
 
 
 def random_batch(seed=0):
@@ -51,5 +56,12 @@ def test_degenerate_batches_stay_finite_with_their_gradients(truth, logit):
 
 
 def test_soft_dice_without_any_pet_is_one():
-    assert soft_dice_loss(torch.randn(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)).item() == 1
-    assert soft_dice_loss(torch.full((1, 1, 2, 2), -1e4), torch.zeros(1, 1, 2, 2)).item() == 1
+    assert soft_dice_loss(torch.randn(2, 1, 3, 3), torch.zeros(2, 1, 3, 3)).item() == pytest.approx(1, abs=1e-6)
+    assert bce_dice_loss(torch.full((1, 1, 2, 2), -1e4), torch.zeros(1, 1, 2, 2)).item() == 1
+
+
+def test_sums_of_parts_add_up_to_those_of_the_batch():
+    logits, truth = random_batch(2)
+    parts = sum(bce_dice_sums(logits[part], truth[part]) for part in (slice(0, 1), slice(1, 3), slice(3, 3)))
+    torch.testing.assert_close(parts, bce_dice_sums(logits, truth))
+    assert bce_dice_of_sums(parts).item() == pytest.approx(bce_dice_loss(logits, truth).item(), rel=1e-12)

@@ -1,6 +1,7 @@
 """Errors that a user can cause, and how a stage ends with one: a sentence on stderr, never a traceback."""
 
 import errno
+import os
 import sys
 from collections.abc import Callable
 
@@ -40,7 +41,8 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except PetsegError as error:
-        print(f"error: {error}", file=sys.stderr)
+        rank = f" in rank {os.environ['RANK']}" if "RANK" in os.environ else ""
+        print(f"error{rank}: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except OSError as error:
         sentence = _sentence(error)

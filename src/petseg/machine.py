@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     import torch
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def workers() -> int:
     """Worker processes for data work: PETSEG_WORKERS, else one a CPU core that this process may use.
 
@@ -22,7 +27,7 @@ def workers() -> int:
     """
     text = os.environ.get("PETSEG_WORKERS")
     if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cores()
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise PetsegError(f"PETSEG_WORKERS is {text!r}; set it to a whole number from 1 to 256, or unset it.")
     return int(text)
@@ -30,6 +35,8 @@ def workers() -> int:
 
 def device() -> "torch.device":
     """The device to compute on: PETSEG_DEVICE (`cpu`, `cuda`, `cuda:1`), else the first GPU, else the CPU.
+
+    Of several processes that torchrun started, each takes the GPU of its own local rank.
 
     Raises:
         PetsegError: the device that PETSEG_DEVICE names is not there.
@@ -41,17 +48,47 @@ def device() -> "torch.device":
     here = {"cpu", *(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))}
     if name not in here:
         raise PetsegError(f"PETSEG_DEVICE is {name!r}; this machine has {', '.join(sorted(here))}.")
-    return torch.device(name)
+    return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" else name)
+
+
+def processes() -> int:
+    """Training processes on this machine, one a device: PETSEG_PROCESSES, else one a GPU, else 1.
+
+    Raises:
+        PetsegError: PETSEG_PROCESSES is no whole number from 1 to 64, or more than there are GPUs.
+    """
+    import torch
+
+    text = os.environ.get("PETSEG_PROCESSES")
+    named = os.environ.get("PETSEG_DEVICE", "")
+    gpus = 0 if named == "cpu" else 1 if ":" in named else torch.cuda.device_count()
+    if not text:
+        return max(gpus, 1)
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise PetsegError(f"PETSEG_PROCESSES is {text!r}; set it to a whole number from 1 to 64, or unset it.")
+    if gpus and int(text) > gpus:
+        raise PetsegError(f"PETSEG_PROCESSES is {text}, but there are {gpus} GPUs to use; set it to {gpus} at most.")
+    return int(text)
+
+
+def has_bf16(device: "torch.device") -> bool:
+    """Whether the hardware itself computes in bfloat16; emulated, it would be slower than float32."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    flags = _cpu_info("flags", "Features").split()  # x86 and Arm
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
 
 
 def describe(device: "torch.device") -> dict[str, str | int]:
     """What did the work: device and its name, CPU threads, Python and library versions."""
     import torch
 
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    cpu = _cpu_info("model name") or platform.processor() or platform.machine()
     return {
         "device": str(device),
-        "device_name": name,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -60,9 +97,11 @@ def describe(device: "torch.device") -> dict[str, str | int]:
     }
 
 
-def _cpu_name() -> str:
+def _cpu_info(*names: str) -> str:
+    """The first line of /proc/cpuinfo that has one of these names; empty where there is none."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+            pairs = (line.partition(":") for line in lines)
+            return next(value.strip() for name, _, value in pairs if name.strip() in names)
     except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        return ""

@@ -61,6 +61,10 @@ class Train(_Section):
     """What both networks' training has in common beside the top-level keys."""
 
     augment: Literal["a", "none"]
+    precision: Literal["auto", "fp32", "bf16"]
+    micro_batch: BatchSize | None
+    deterministic: bool
+    compile: bool
 
 
 class Network(_Section):
@@ -98,6 +102,16 @@ class Training(_Section):
     lr: float
     seed: int
     augment: str
+    precision: str
+    micro_batch: int | None
+    deterministic: bool
+    compile: bool
+
+    def parts(self, images: int) -> int:
+        """How many parts so many images are divided into, at most `micro_batch` in each; but none holds a single image,
+        on which batch norm cannot train.
+        """
+        return 1 if self.micro_batch is None else max(1, min(-(-images // self.micro_batch), images // 2))
 
 
 class Params(_Section):
@@ -133,7 +147,7 @@ class Params(_Section):
             width=own.width,
             image_size=self.image_size,
             seed=self.seed,
-            augment=self.train.augment,
+            **self.train.model_dump(),
             **chosen,
         )
 
@@ -191,6 +205,11 @@ def for_stage(*keys: str, path: str | Path = "params.yaml") -> Iterator[Params]:
     """
     params = load(path)
     yield params
+    check_unchanged(params, keys, path)
+
+
+def check_unchanged(params: Params, keys: Sequence[str], path: str | Path = "params.yaml") -> None:
+    """Raises the ParamsError of `for_stage` if one of `keys` in the file is no longer as in `params`."""
     if what := change(params, keys, path):
         raise ParamsError(
             f"{what}; the result of this stage was not recorded. Run `dvc repro` for the new value, or put the old one "

@@ -23,10 +23,10 @@ def test_pet_and_border_are_foreground():
 def test_a_sample_is_its_image_and_mask():
     images, trimaps = arrays()
     image, mask = samples("none")[0, 4]
-    assert image.shape == (3, 16, 16)
-    assert mask.shape == (1, 16, 16)
-    assert np.array_equal(image.permute(1, 2, 0).numpy(), images[4])
-    assert np.array_equal(mask[0].numpy(), trimaps[4] != 2)
+    assert image.dtype == torch.uint8
+    assert mask.dtype == torch.bool
+    assert np.array_equal(image.numpy(), images[4])
+    assert np.array_equal(mask.numpy(), trimaps[4] != 2)
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone():
@@ -65,10 +65,39 @@ def test_a_last_batch_of_one_is_left_out():
     assert len(EpochOrder(samples=1, batch_size=4, seed=1)) == 0
 
 
+def test_an_epoch_goes_on_after_any_step():
+    order = EpochOrder(samples=10, batch_size=4, seed=1)
+    batches = list(order)
+    for order.step in range(4):
+        assert list(order) == batches[order.step :]
+    assert order.sizes == [len(batch) for batch in batches]
+    assert EpochOrder(9, 4, seed=1).sizes == [4, 4]
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_shares_of_a_batch_are_the_batch(size):
+    whole = list(EpochOrder(10, 4, seed=1))
+    shares = [list(EpochOrder(10, 4, seed=1, share=lambda batch, rank=rank: batch[rank::size])) for rank in range(size)]
+    for step, batch in enumerate(whole):
+        parts = [share[step] for share in shares]
+        assert sorted(key for part in parts for key in part) == sorted(batch)
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_turns_of_several_processes_are_all_batches():
+    images, trimaps = arrays(11)
+    for every in (1, 2, 3, 5):
+        turns = [list(in_order(images, trimaps, 3, first, every)) for first in range(every)]
+        order = [turns[i % every][i // every][0] for i in range(4)]
+        assert np.array_equal(torch.cat(order).numpy(), images)
+        assert sum(map(len, turns)) == 4
+
+
 def test_workers_change_nothing():
-    alone, helped = (train_loader(samples(), 3, workers, pin=False) for workers in (0, 2))
+    orders = [EpochOrder(7, 3, seed=3) for _ in range(2)]
+    alone, helped = (train_loader(samples(), order, n, pin=False) for order, n in zip(orders, (0, 2), strict=True))
     for epoch in (0, 1):
-        alone.batch_sampler.epoch = helped.batch_sampler.epoch = epoch
+        orders[0].epoch = orders[1].epoch = epoch
         for (images, masks), (other_images, other_masks) in zip(alone, helped, strict=True):
             assert torch.equal(images, other_images)
             assert torch.equal(masks, other_masks)
@@ -79,7 +108,7 @@ def test_in_order_gives_every_image_once_in_order(batch_size):
     images, trimaps = arrays()
     batches = list(in_order(images, trimaps, batch_size))
     assert all(len(image) <= batch_size for image, _ in batches)
-    assert np.array_equal(torch.cat([image for image, _ in batches]).permute(0, 2, 3, 1).numpy(), images)
+    assert np.array_equal(torch.cat([image for image, _ in batches]).numpy(), images)
     masks = torch.cat([mask for _, mask in batches])
     assert masks.dtype == torch.bool
-    assert np.array_equal(masks[:, 0].numpy(), trimaps != 2)
+    assert np.array_equal(masks.numpy(), trimaps != 2)

@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from petseg.evaluation.predict import score
+from petseg.plan import Plan
 
-CPU = torch.device("cpu")
+PLAN = Plan(torch.device("cpu"), "fp32", channels_last=True, workers=0)
 
 
 class Bright(nn.Module):
@@ -26,7 +27,7 @@ def scene(n=5, size=16, seed=0):
 def test_every_image_is_scored_once_and_in_order(batch_size):
     images, trimaps = scene()
     counted = []
-    scored = score(Bright(), images, trimaps, trimaps, batch_size, CPU, on_batch=counted.append)
+    scored = score(Bright(), images, trimaps, trimaps, batch_size, PLAN, on_batch=counted.append)
     assert sum(counted) == 5
     assert np.array_equal(scored.masks, images[..., 0] > 100)
     for i in range(5):
@@ -43,12 +44,12 @@ def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
     images[:, :, 4:] = 200  # logits -0.05 and 0.1 in columns 3 and 4: 0 lies at a third of the way, 3.33
     originals = [np.full((24, 40), 2, np.uint8)]
     originals[0][:, 19:] = 1
-    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, CPU)
+    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, PLAN)
     # Pixel centres: column c of 40 lies at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 19 on; nearest would say 20.
     assert scored.scores["dice_original"][0] == 1
     originals[0][:, :] = 2
     originals[0][:12, 19:] = 3
-    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, CPU)
+    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, PLAN)
     assert scored.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
     assert scored.scores["dice"][0] == 0
 
@@ -56,6 +57,6 @@ def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
 def test_the_network_is_used_in_eval_mode():
     images, trimaps = scene()
     network = nn.Sequential(nn.BatchNorm2d(3), Bright()).train()
-    one, all_at_once = (score(network.train(), images, trimaps, trimaps, b, CPU).masks for b in (1, 5))
+    one, all_at_once = (score(network.train(), images, trimaps, trimaps, b, PLAN).masks for b in (1, 5))
     assert np.array_equal(one, all_at_once)
     assert network[0].num_batches_tracked == 0

@@ -2,57 +2,27 @@ import io
 import math
 import re
 import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from petseg import metrics, models, params
-from petseg.data.augment import Augment
-from petseg.data.batches import Samples
+from petseg import metrics, params
 from petseg.errors import PetsegError
-from petseg.losses import bce_dice_loss
-from petseg.training import loop, progress, seeding, weights
-
-COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
-CPU = torch.device("cpu")
-
-
-def settings(**overrides):
-    values = {"epochs": 3, "batch_size": 4, "lr": 3e-3, "unet.width": 4, "resnet34_unet.width": 4} | overrides
-    return params.load(COMMITTED, overrides=[f"{key}={value}" for key, value in values.items()])
+from petseg.losses import bce_dice_loss, bce_dice_of_sums
+from petseg.training import loop, progress, step, weights
+from petseg.training.team import Team
+from trainings import PLAN, run, settings, squares
 
 
-def squares(n, seed=0):
-    """Grey noise with a bright square, which is the pet."""
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 120, (n, 64, 64, 3), np.uint8)
-    trimaps = np.full((n, 64, 64), 2, np.uint8)
-    for image, trimap in zip(images, trimaps, strict=True):
-        y, x = rng.integers(4, 28, 2)
-        image[y : y + 32, x : x + 32] += 110
-        trimap[y : y + 32, x : x + 32] = 1
-        trimap[y, x : x + 32] = 3
-    return images, trimaps
-
-
-def run(name="unet", policy="a", train=None, valid=None, **overrides):
-    p = settings(**overrides)
-    training = p.training(name)
-    seeding.seed_everything(training.seed)
-    network = models.build(name, p)
-    samples = Samples(*(train or squares(10)), Augment(policy, 64), training.seed)
-    seen = []
-    result = loop.train(
-        network, samples, valid or squares(5, seed=1), training, CPU, workers=0, on_epoch=lambda h: seen.append(len(h))
-    )
-    return result, network, seen
+def evaluate(network, images, trimaps, batch_size):
+    return loop.evaluate(network, images, trimaps, batch_size, PLAN, Team())
 
 
 @pytest.mark.parametrize("name", params.NETWORKS)
 def test_training_learns_and_tells_of_every_epoch(name):
-    result, _, seen = run(name, train=squares(16), epochs=8, lr=1e-2, **{f"{name}.width": 8})
+    seen = []
+    length = lambda rows: seen.append(len(rows))  # noqa: E731
+    result, _ = run(name, train=squares(16), epochs=8, lr=1e-2, on_epoch=length, **{f"{name}.width": 8})
     assert seen == list(range(1, 9))
     assert [row["epoch"] for row in result.history] == list(range(1, 9))
     assert list(result.history[0]) == ["epoch", "lr", "train_loss", "valid_loss", "train_dice", "valid_dice"]
@@ -65,7 +35,7 @@ def test_training_learns_and_tells_of_every_epoch(name):
 def test_equal_seeds_give_equal_bytes_and_another_seed_does_not(name, tmp_path):
     files = []
     for seed in (1, 1, 2):
-        result, _, _ = run(name, epochs=2, seed=seed)
+        result, _ = run(name, epochs=2, seed=seed)
         files.append(tmp_path / f"{len(files)}.safetensors")
         weights.save(files[-1], result.state, settings(seed=1).training(name), "0" * 64)
         files[-1] = (files[-1].read_bytes(), str(result.history))
@@ -83,14 +53,14 @@ def test_the_best_epoch_by_valid_dice_is_kept_and_not_the_last(monkeypatch):
         return 1.0, next(dices)
 
     monkeypatch.setattr(loop, "evaluate", scripted)
-    result, network, _ = run(epochs=4)
+    result, network = run(epochs=4)
     assert result.best == result.history[1]  # the first of two equals
     assert all(torch.equal(result.state[key], states[1][key]) for key in result.state)
     assert not all(torch.equal(result.state[key], value) for key, value in network.state_dict().items())
 
 
 def test_evaluate_means_dice_over_images_whatever_the_batch():
-    _, network, _ = run(epochs=2)
+    _, network = run(epochs=2)
     images, trimaps = squares(7, seed=4)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
     network.eval()
@@ -101,30 +71,30 @@ def test_evaluate_means_dice_over_images_whatever_the_batch():
     expected = metrics.dice(metrics.count(logits[:, 0] > 0, truth))
     assert expected.std() > 0
     for batch_size in (1, 3, 7):
-        _, dice = loop.evaluate(network, images, trimaps, batch_size, CPU)
+        _, dice = evaluate(network, images, trimaps, batch_size)
         assert dice == pytest.approx(expected.mean().item(), abs=1e-4)
-    loss, _ = loop.evaluate(network, images, trimaps, 7, CPU)
+    loss, _ = evaluate(network, images, trimaps, 7)
     assert loss == pytest.approx(bce_dice_loss(logits, truth[:, None].float()).item(), rel=1e-4)
-    loss, _ = loop.evaluate(network, images, trimaps, 4, CPU)
+    loss, _ = evaluate(network, images, trimaps, 4)
     parts = [bce_dice_loss(logits[part], truth[part, None].float()).item() for part in (slice(0, 4), slice(4, 7))]
     assert loss == pytest.approx((4 * parts[0] + 3 * parts[1]) / 7, rel=1e-4)
 
 
 def test_validation_neither_trains_nor_moves_batch_norm():
-    _, network, _ = run(epochs=1)
+    _, network = run(epochs=1)
     before = weights.snapshot(network)
-    loop.evaluate(network, *squares(4), 2, CPU)
+    evaluate(network, *squares(4), 2)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
 def test_a_loss_that_is_not_finite_stops_with_epoch_step_and_learning_rate(monkeypatch):
     calls = []
 
-    def poisoned(logits, truth):
-        calls.append(1)  # 3 steps of training and 2 of validation an epoch
-        return bce_dice_loss(logits, truth) * (math.nan if len(calls) == 7 else 1)
+    def poisoned(sums):
+        calls.append(1)  # 3 steps an epoch
+        return bce_dice_of_sums(sums) * (math.nan if len(calls) == 5 else 1)
 
-    monkeypatch.setattr(loop, "bce_dice_loss", poisoned)
+    monkeypatch.setattr(step, "bce_dice_of_sums", poisoned)
     with pytest.raises(PetsegError, match=r"unet: the loss is nan in epoch 2, step 2, at learning rate 0.00225"):
         run(epochs=3)
 
@@ -136,10 +106,10 @@ def test_a_valid_loss_that_is_not_finite_stops_too(monkeypatch):
 
 
 def test_the_train_loss_is_a_mean_over_images(monkeypatch):
-    losses = iter([torch.tensor(x, requires_grad=True) * 1 for x in (1.0, 2.0, 6.0)])
-    monkeypatch.setattr(loop, "bce_dice_loss", lambda logits, truth: logits.sum() * 0 + next(losses))
+    losses = iter([1.0, 2.0, 6.0])
+    monkeypatch.setattr(step, "bce_dice_of_sums", lambda sums: sums.sum() * 0 + next(losses))
     monkeypatch.setattr(loop, "evaluate", lambda *arguments: (1.0, 0.5))
-    result, _, _ = run(epochs=1)  # 10 images in batches of 4, 4 and 2
+    result, _ = run(epochs=1)  # 10 images in batches of 4, 4 and 2
     assert result.history[0]["train_loss"] == pytest.approx((4 * 1 + 4 * 2 + 2 * 6) / 10)
 
 
@@ -160,7 +130,7 @@ def test_a_terminal_shows_a_bar_with_loss_dice_speed_and_time_left(monkeypatch, 
     run(epochs=2)
     shown = terminal.getvalue()
     assert re.search(r"unet: +\d+%.*\d/6 \[\d\d:\d\d<\d\d:\d\d", shown)
-    assert re.search(r"epoch 1/2, loss \d\.\d{3}, Dice \d\.\d{3}, \d+ images/s", shown)
+    assert re.search(r"epoch 1/2, loss \d\.\d{3}, \d+ images/s", shown)
     assert re.search(r"epoch 2/2, valid loss \d\.\d{3}, valid Dice \d\.\d{3}", shown)
     assert capsys.readouterr().out == ""
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from petseg import metrics
 from petseg.data.batches import foreground, in_order
+from petseg.plan import Plan
 
 
 class Scored(NamedTuple):
@@ -26,7 +27,7 @@ def score(
     trimaps: np.ndarray,
     originals: Iterable[np.ndarray],
     batch_size: int,
-    device: torch.device,
+    plan: Plan,
     on_batch: Callable[[int], None] = lambda images: None,
 ) -> Scored:
     """Predicts and scores every image once, in order.
@@ -37,16 +38,18 @@ def score(
         trimaps: (N, S, S) uint8, resized as the images.
         originals: N trimaps at each image's original size, (h, w) uint8.
         batch_size: images at once.
-        device: where `network` is.
+        plan: where and how `network` is computed.
         on_batch: called with the number of images after each batch.
     """
     network.eval()
     originals = iter(originals)
     masks, scores = [], []
-    for image, truth in in_order(images, trimaps, batch_size):
-        logits = network(image.to(device).float().contiguous(memory_format=torch.channels_last)).float()  # (B, 1, S, S)
+    for image, mask in in_order(images, trimaps, batch_size):
+        pixels, _ = plan.inputs(image, mask)
+        with plan.autocast():
+            logits = network(pixels).float()  # (B, 1, S, S)
         predicted = logits.squeeze(1).cpu() > 0  # sigmoid(0) = 0.5
-        counts = metrics.count(predicted, truth.squeeze(1))
+        counts = metrics.count(predicted, mask)
         dice_original = [_dice_at_size(one, next(originals)) for one in logits]
         scores.append(
             torch.stack(

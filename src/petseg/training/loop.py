@@ -1,33 +1,46 @@
-"""Report A's training of one network, from top to bottom."""
+"""The training of one network, from top to bottom: on a CPU, on a GPU, and on many."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from petseg import metrics, optim
-from petseg.data.batches import Samples, in_order, train_loader
+from petseg import optim
+from petseg.data.batches import EpochOrder, Samples, in_order, train_loader
 from petseg.errors import PetsegError
 from petseg.losses import bce_dice_loss
 from petseg.params import Training
+from petseg.plan import Plan
+from petseg.training.keeper import Keeper
 from petseg.training.progress import Progress
-from petseg.training.weights import snapshot, to_device
-
-Row = dict[str, float]
+from petseg.training.state import Row, State
+from petseg.training.step import image_dice, train_step
+from petseg.training.team import Team
+from petseg.training.weights import snapshot
 
 
 @dataclass
 class Result:
     """What a training leaves: the best weights, a row an epoch, and how fast it went."""
 
-    state: dict[str, Tensor] = field(default_factory=dict)
-    best: Row = field(default_factory=dict)
-    history: list[Row] = field(default_factory=list)
-    seconds: float = 0.0
-    images_per_second: float = 0.0  # trained on, the time for validation included
+    state: dict[str, Tensor]
+    best: Row
+    history: list[Row]
+    seconds: float
+    images_per_second: float  # trained on, the time for validation included
+    waited: float  # share of the time in which this process waited for data
+
+    def speed(self) -> dict[str, float]:
+        """The last three, rounded for people."""
+        return {
+            "seconds": round(self.seconds, 1),
+            "images_per_second": round(self.images_per_second, 1),
+            "waited_for_data": round(self.waited, 4),
+        }
 
 
 def train(
@@ -35,8 +48,8 @@ def train(
     samples: Samples,
     valid: tuple[np.ndarray, np.ndarray],
     params: Training,
-    device: torch.device,
-    workers: int,
+    plan: Plan,
+    keeper: Keeper,
     on_epoch: Callable[[list[Row]], None],
 ) -> Result:
     """Trains `network` in place and returns the weights of its best epoch by valid Dice (the first of equals).
@@ -45,87 +58,104 @@ def train(
         network: (B, 3, H, W) pixels in [0, 255] -> (B, 1, H, W) logits.
         samples: the train split, augmented.
         valid: images (N, H, W, 3) and trimaps (N, H, W) of the valid split, uint8.
-        params: epochs, batch size and learning rate.
-        device: to train on.
-        workers: processes that prepare batches, 0 for none.
-        on_epoch: called after every epoch with the history so far; its rows hold epoch (from 1), lr, train_loss,
-            valid_loss, train_dice and valid_dice.
+        params: epochs, batch size, learning rate and so on.
+        plan: device, precision, memory format, workers.
+        keeper: what the training goes on from, if it was stopped before, and the team of processes that train.
+        on_epoch: called by rank 0 after every epoch with the history so far; its rows hold epoch (from 1), lr,
+            train_loss, valid_loss, train_dice and valid_dice.
 
     Raises:
-        PetsegError: the loss of a step or of the valid split is not finite; with the epoch, step and learning rate.
+        Interrupted: a signal came; a checkpoint was written.
+        PetsegError: the train split has fewer than 2 images; or the loss of a step or of the valid split is not finite,
+            with the epoch, step and learning rate.
     """
-    network = to_device(network, device)
-    optimizer, schedule = optim.build(network, params.lr, params.epochs)
-    loader = train_loader(samples, params.batch_size, workers, pin=device.type == "cuda")
-    if len(loader) == 0:
+    team = keeper.team
+    order = EpochOrder(len(samples), params.batch_size, samples.seed, team.share)
+    if len(order) == 0:
         raise PetsegError("The train split has fewer than 2 images, too few to train on; look at data/splits.csv.")
-    progress = Progress(params.network, params.epochs, len(loader))
-    result = Result()
-    for epoch in range(params.epochs):
+    forward = team.wrap(plan.place(network))
+    forward = torch.compile(forward, dynamic=False) if params.compile else forward
+    optimizer, schedule = optim.build(network, params.lr, params.epochs)
+    state = State(network, optimizer, schedule, len(order), plan.device)
+    resumed = keeper.resume(state)
+    loader = train_loader(samples, order, plan.workers, pin=plan.device.type == "cuda")
+    progress = Progress(params.network, params.epochs, state, quiet=not team.leads)
+    if resumed:
+        progress.say(f"goes on from {state}")
+
+    def between_steps() -> None:
+        keeper.between_steps(state, progress.seconds)
+
+    while state.epoch < params.epochs:
         lr = optimizer.param_groups[0]["lr"]
-        loader.batch_sampler.epoch = epoch
+        order.epoch, order.step = state.epoch, state.step
         network.train()
-        losses, sizes, dices = torch.full((len(loader),), torch.nan, device=device), [], []
-        for step, (images, masks) in enumerate(loader):
-            images = images.to(device, non_blocking=True).float()  # (B, 3, H, W), 0 to 255
-            truth = masks.to(device, non_blocking=True).float()  # (B, 1, H, W), 0 or 1
-            logits = network(images.contiguous(memory_format=torch.channels_last))
-            loss = bce_dice_loss(logits, truth)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            losses[step] = loss.detach()  # stays on the device: looking at it would wait for the step
-            sizes.append(len(images))
-            dices.append(image_dice(logits.detach(), truth > 0))
-            if progress.step(len(images)):
-                check_finite(losses[: step + 1], params.network, epoch, lr)
-                progress.show(epoch + 1, losses[: step + 1].mean().item(), torch.cat(dices).mean().item())
-        check_finite(losses, params.network, epoch, lr)
-        schedule.step()
-        valid_loss, valid_dice = evaluate(network, *valid, params.batch_size, device)
+        for images, masks in progress.waiting_for(loader):
+            between_steps()
+            size = order.sizes[state.step]
+            pixels, truth = plan.inputs(images, masks)  # (B, 3, H, W), 0 to 255, and (B, 1, H, W), 0 or 1
+            parts = params.parts(-(-size // team.size))
+            loss, dice = train_step(forward, optimizer, pixels, truth, parts, plan, team)
+            state.losses[state.step], state.dices[state.step] = loss, dice  # looking at them would wait for the device
+            state.step, state.images = state.step + 1, state.images + size
+            if progress.step():
+                check_finite(state.losses[: state.step], params.network, state.epoch, lr)
+                progress.show(state.epoch + 1, state.losses[: state.step].mean().item())
+        between_steps()
+        check_finite(state.losses, params.network, state.epoch, lr)
+        valid_loss, valid_dice = evaluate(network, *valid, params.batch_size, plan, team, between_steps)
         if not math.isfinite(valid_loss):
-            raise PetsegError(not_finite(params.network, "valid loss", valid_loss, f"after epoch {epoch + 1}", lr))
-        train_loss = (losses.cpu() * torch.tensor(sizes)).sum().item() / sum(sizes)  # over images, as on valid
-        row = {"epoch": epoch + 1, "lr": lr, "train_loss": train_loss, "valid_loss": valid_loss}
-        row |= {"train_dice": torch.cat(dices).mean().item(), "valid_dice": valid_dice}
-        result.history.append(row)
-        if not result.best or valid_dice > result.best["valid_dice"]:
-            result.best, result.state = row, snapshot(network)
-        on_epoch(result.history)
+            where = f"after epoch {state.epoch + 1}"
+            raise PetsegError(not_finite(params.network, "valid loss", valid_loss, where, lr))
+        sizes = torch.tensor(order.sizes, dtype=torch.float64)
+        row = {"epoch": state.epoch + 1, "lr": lr}
+        row |= {"train_loss": (state.losses.cpu() * sizes).sum().item() / sizes.sum().item(), "valid_loss": valid_loss}
+        row |= {"train_dice": team.sum(state.dices).sum().item() / sizes.sum().item(), "valid_dice": valid_dice}
+        state.history.append(row)
+        if not state.best or valid_dice > state.best["valid_dice"]:
+            state.best, state.best_weights = row, snapshot(network)
+        if team.leads:
+            on_epoch(state.history)
         progress.epoch(row)
+        schedule.step()
+        state.epoch, state.step = state.epoch + 1, 0
     progress.close()
-    result.seconds, result.images_per_second = progress.seconds, progress.images / progress.seconds
-    return result
+    rate = state.images / progress.seconds
+    return Result(state.best_weights, state.best, state.history, progress.seconds, rate, progress.waited)
 
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, images: np.ndarray, trimaps: np.ndarray, batch_size: int, device: torch.device
+    network: nn.Module,
+    images: np.ndarray,
+    trimaps: np.ndarray,
+    batch_size: int,
+    plan: Plan,
+    team: Team,
+    between_steps: Callable[[], None] = lambda: None,
 ) -> tuple[float, float]:
     """Mean loss over batches, weighted by their images, and mean Dice over images, in eval mode without augmentation.
+
+    The processes of a team take turns with the batches, so that each image counts once.
 
     Args:
         images: (N, H, W, 3) uint8.
         trimaps: (N, H, W) uint8.
+        between_steps: called by all processes before each batch.
     """
     network.eval()
-    losses, dices = [], []
-    for image, mask in in_order(images, trimaps, batch_size):
-        truth = mask.to(device)
-        logits = network(image.to(device).float().contiguous(memory_format=torch.channels_last))
-        losses.append(bce_dice_loss(logits, truth.float()) * len(image))
-        dices.append(image_dice(logits, truth))
-    return torch.stack(losses).sum().item() / len(images), torch.cat(dices).mean().item()
-
-
-def image_dice(logits: Tensor, truth: Tensor) -> Tensor:
-    """Dice of each image at threshold 0.5 (logit 0), (B,) float64.
-
-    Args:
-        logits: (B, 1, H, W).
-        truth: (B, 1, H, W) bool.
-    """
-    return metrics.dice(metrics.count(logits.squeeze(1) > 0, truth.squeeze(1)))
+    sums = torch.zeros(2, dtype=torch.float64, device=plan.device)
+    batches = in_order(images, trimaps, batch_size, first=team.rank, every=team.size)
+    for _ in range(0, len(images), batch_size * team.size):
+        between_steps()
+        for image, mask in islice(batches, 1):  # none where the last turn does not reach all processes
+            pixels, truth = plan.inputs(image, mask)
+            with plan.autocast():
+                logits = network(pixels).float()
+            sums[0] += bce_dice_loss(logits, truth) * len(image)
+            sums[1] += image_dice(logits, truth > 0).sum()
+    loss, dice = (team.sum(sums) / len(images)).tolist()
+    return loss, dice
 
 
 def check_finite(losses: Tensor, name: str, epoch: int, lr: float) -> None:

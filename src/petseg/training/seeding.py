@@ -7,15 +7,19 @@ import numpy as np
 import torch
 
 
-def seed_everything(seed: int) -> None:
+def seed_everything(seed: int, deterministic: bool = True) -> None:
     """Seeds Python, NumPy and torch (all devices), and asks torch for deterministic algorithms.
 
     On one machine with one set of versions two runs then give the same bytes. On a GPU that holds as far as torch has
     a deterministic algorithm; where it has none it warns.
+
+    Args:
+        deterministic: False lets a GPU choose the fastest algorithms instead, which differ a little from run to run.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a fixed workspace
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not deterministic
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)

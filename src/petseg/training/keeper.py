@@ -1,0 +1,89 @@
+"""Keeps a training safe: goes on where it was stopped, saves now and then, stops when asked to."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from petseg.errors import PetsegError
+from petseg.params import Training
+from petseg.plan import Plan
+from petseg.training import checkpoints, interrupts, team
+from petseg.training.state import State
+
+
+class Keeper:
+    """The training calls `resume` once and `between_steps` wherever its state is whole.
+
+    Args:
+        store: the checkpoints of this very training.
+        watch: says whether somebody wants it to stop.
+        processes: all that train together; rank 0 writes.
+    """
+
+    def __init__(self, store: checkpoints.Checkpoints, watch: interrupts.Watch, processes: team.Team) -> None:
+        self.store, self.watch, self.team = store, watch, processes
+
+    def resume(self, state: State) -> bool:
+        """Puts `state` where the newest checkpoint stands; False if there is none."""
+        saved = self.store.load()
+        if saved is not None:
+            state.load_dict(saved, dices=self.team.leads)
+        return saved is not None
+
+    def between_steps(self, state: State, seconds: float) -> None:
+        """Saves if it is time to, and ends the training if it is to stop: all processes do so at the same step.
+
+        Args:
+            seconds: that the training has taken so far.
+
+        Raises:
+            Interrupted: a signal came to one of the processes; a checkpoint was written.
+            PetsegError: the disk is full.
+        """
+        stop = self.team.any(self.watch.signal is not None)
+        if stop or self.team.any(self.team.leads and self.store.due()):
+            dices = self.team.sum(state.dices)
+            if self.team.leads:
+                with self.watch.saving():
+                    self.store.save(state.to_dict(dices, seconds))
+        if stop:
+            self.team.any(True)  # answered once rank 0 has saved
+            raise interrupts.Interrupted(self.watch.signal or signal.SIGTERM, str(state))
+
+
+@contextmanager
+def session(training: Training, plan: Plan, data_sha256: str) -> Iterator[Keeper]:
+    """Yields the keeper of this training; after a good end, and only then, its checkpoints are removed.
+
+    Raises:
+        PetsegError: memory ran out, or another process of the team died.
+    """
+    folder = checkpoints.home() / f"{training.network}-{checkpoints.fingerprint(training, plan.precision, data_sha256)}"
+    with interrupts.watch() as watch, team.join(plan.device) as processes, checkpoints.alone(folder, processes.leads):
+        store = checkpoints.Checkpoints(folder, checkpoints.interval())
+        try:
+            yield Keeper(store, watch, processes)
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            raise PetsegError(_smaller(training, plan)) from None
+        if processes.leads:
+            store.clear()
+            checkpoints.remove_outdated(folder.parent)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _smaller(training: Training, plan: Plan) -> str:
+    """The sentence for memory that ran out, with what to try."""
+    at_once = training.micro_batch or training.batch_size
+    size = max(64, int(training.image_size / 2**0.5) // 64 * 64)
+    return (
+        f"Out of memory on {plan.device} with {at_once} images of {training.image_size} pixels at once; try "
+        f"train.micro_batch={max(2, at_once // 2)}, which computes the same batch in parts, or "
+        f"batch_size={max(2, training.batch_size // 2)}, or image_size={size}."
+    )

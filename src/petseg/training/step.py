@@ -1,0 +1,86 @@
+"""One step of training: a batch in, the weights changed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from petseg import metrics
+from petseg.losses import bce_dice_of_sums, bce_dice_sums
+from petseg.plan import Plan
+from petseg.training.team import Team
+
+
+def train_step(
+    forward: nn.Module, optimizer: Optimizer, pixels: Tensor, truth: Tensor, parts: int, plan: Plan, team: Team
+) -> tuple[Tensor, Tensor]:
+    """Changes the weights by the gradient of the whole batch's loss, however the batch is divided.
+
+    Among processes: each has a share of the batch. The loss is computed from sums over the images of all; each process
+    takes its gradient through its own images, and the gradients are added up.
+
+    Into `parts`, for less memory: a first pass without gradients finds the sums of the whole batch, a second one takes
+    the gradient part by part. That costs one more forward pass, since soft Dice of a batch is no sum over its parts.
+    Gradients are those of the undivided batch but for rounding, except that batch norm sees one part at a time.
+
+    Args:
+        forward: the network, or what wraps it; pixels (B, 3, H, W) -> logits (B, 1, H, W).
+        pixels: (B, 3, H, W) in [0, 255], this process's images, as `Plan.inputs` gives them.
+        truth: (B, 1, H, W), 0 or 1.
+
+    Returns:
+        The loss of the whole batch, and the sum of Dice over this process's images, float64; both on the device, so
+        that nobody waits for them.
+    """
+    chunks = list(zip(pixels.tensor_split(parts), truth.tensor_split(parts), strict=True))
+    rest = _sums(forward, chunks, plan) if parts > 1 else None
+    optimizer.zero_grad(set_to_none=True)
+    dices = []
+    for i, (x, y) in enumerate(chunks):
+        last = i == len(chunks) - 1
+        with nullcontext() if last or team.size == 1 else forward.no_sync():
+            with plan.autocast():
+                logits = forward(x).float()
+            sums = bce_dice_sums(logits, y)
+            if rest is not None:
+                sums = sums + (rest - sums.detach())  # the value of the whole batch, the gradient of this part
+            loss = bce_dice_of_sums(team.sum(sums))
+            (loss * team.size).backward()  # between processes gradients are averaged: this makes it their sum
+        dices.append(image_dice(logits.detach(), y > 0).sum())
+    optimizer.step()
+    return loss.detach(), torch.stack(dices).sum()
+
+
+@torch.no_grad()
+def _sums(forward: nn.Module, chunks: list[tuple[Tensor, Tensor]], plan: Plan) -> Tensor:
+    """Sums of the loss over all parts of this process's images."""
+    sums = []
+    with _frozen_statistics(forward), plan.autocast():
+        for x, y in chunks:
+            sums.append(bce_dice_sums(forward(x).float(), y))
+    return torch.stack(sums).sum(0)
+
+
+@contextmanager
+def _frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Batch norm still takes a batch's own statistics, but does not remember them."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def image_dice(logits: Tensor, truth: Tensor) -> Tensor:
+    """Dice of each image at threshold 0.5 (logit 0), (B,) float64.
+
+    Args:
+        logits: (B, 1, H, W).
+        truth: (B, 1, H, W) bool.
+    """
+    return metrics.dice(metrics.count(logits.squeeze(1) > 0, truth.squeeze(1)))

@@ -1,0 +1,106 @@
+"""The processes of one training. Each holds the whole network and takes its share of every batch."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from petseg.errors import PetsegError
+from petseg.training.sync_batch_norm import SyncBatchNorm2d
+
+_TIMEOUT = timedelta(minutes=10)  # for a process that neither answers nor is dead
+_PATIENCE = 20  # seconds in which torchrun ends the processes that are left, once one has died
+
+
+class Team:
+    """This process's place among `size` processes; `rank` 0 alone writes and prints."""
+
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
+        self.rank, self.size = rank, size
+
+    def __str__(self) -> str:
+        return "1 process" if self.size == 1 else f"{self.size} processes"
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def share(self, items: list) -> list:
+        """This process's part of a batch: every `size`-th item."""
+        return items[self.rank :: self.size]
+
+    def sum(self, part: Tensor) -> Tensor:
+        """The sum of every process's `part`; its gradient is that of this process's part alone."""
+        return part if self.size == 1 else _Sum.apply(part)
+
+    def any(self, wish: bool) -> bool:
+        """Whether any process wishes it. Asked between two steps, on the CPU: it does not wait for a GPU."""
+        if self.size == 1:
+            return wish
+        wishes = torch.tensor([int(wish)])
+        dist.all_reduce(wishes, dist.ReduceOp.MAX)
+        return bool(wishes.item())
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network as `loop.train` calls it: gradients become the mean over the processes after each backward pass,
+        batch norm takes its statistics over all of them, and all begin with the weights of rank 0."""
+        if self.size == 1:
+            return network
+        device = next(network.parameters()).device
+        convert = nn.SyncBatchNorm if device.type == "cuda" else SyncBatchNorm2d
+        ids = [device] if device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(
+            convert.convert_sync_batchnorm(network), ids, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, part: Tensor) -> Tensor:
+        total = part.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+def launched() -> bool:
+    """Whether torchrun started this process, which it tells by environment variables."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+@contextmanager
+def join(device: torch.device) -> Iterator[Team]:
+    """Yields the team that torchrun has set up, or a team of one.
+
+    Raises:
+        PetsegError: another process of the team has died.
+    """
+    if not launched():
+        yield Team()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
+    try:
+        yield Team(dist.get_rank(), dist.get_world_size())
+    except RuntimeError as error:
+        if not _lost_connection(error):
+            raise
+        print(f"rank {dist.get_rank()} has lost another process", file=sys.stderr, flush=True)
+        time.sleep(_PATIENCE)  # torchrun ends this process meanwhile, and names the one that died first
+        raise PetsegError(f"Another process of this training died ({error}); run the same command again.") from None
+    dist.destroy_process_group()
+
+
+def _lost_connection(error: RuntimeError) -> bool:
+    """Whether a collective operation failed because a peer has gone."""
+    return isinstance(error, dist.DistError) or "gloo" in str(error).lower()

@@ -1,0 +1,202 @@
+"""A training that was stopped, however it was, ends in the very bytes of one that was not."""
+
+import multiprocessing
+import os
+import random
+import time
+
+import pytest
+import torch
+
+import trainings
+from petseg.errors import PetsegError
+from petseg.params import NETWORKS
+from petseg.training import checkpoints, weights
+from petseg.training.interrupts import Interrupted, Watch
+
+
+def content(result, name, tmp_path):
+    """All that a training leaves, as bytes."""
+    weights.save(tmp_path / "weights", result.state, trainings.settings().training(name), "0" * 64)
+    return (tmp_path / "weights").read_bytes(), str(result.history), str(result.best)
+
+
+class StopAt(Watch):
+    """Asks to stop when it is looked at for the n-th time."""
+
+    def __init__(self, n):
+        self.n = n
+        super().__init__()
+
+    @property
+    def signal(self):
+        self.n -= 1
+        return 15 if self.n <= 0 else None
+
+    @signal.setter
+    def signal(self, value):
+        pass
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("at", range(1, 13))
+def test_stopped_at_any_step_and_validation(name, at, tmp_path):
+    """10 images in steps of 4, 4 and 2 and two batches to validate: 6 looks an epoch."""
+    expected, _ = trainings.run(name, epochs=2)
+    stopping = trainings.keeper(tmp_path / "kept", watch=StopAt(at))
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        trainings.run(name, epochs=2, keep=stopping)
+    resumed, _ = trainings.run(name, epochs=2, keep=trainings.keeper(tmp_path / "kept"))
+    assert content(resumed, name, tmp_path) == content(expected, name, tmp_path)
+
+
+def test_it_says_where_it_stops_and_from_where_it_goes_on(tmp_path, capsys):
+    with pytest.raises(Interrupted) as stopped:
+        trainings.run(keep=trainings.keeper(tmp_path, watch=StopAt(2)))
+    assert str(stopped.value) == "stopped by SIGTERM; the same command goes on from epoch 1, step 2."
+    assert stopped.value.exit_status == 143
+    trainings.run(keep=trainings.keeper(tmp_path))
+    assert "unet goes on from epoch 1, step 2" in capsys.readouterr().out
+
+
+def train_and_leave(folder):
+    """What a killed process runs: saves after every step, leaves its bytes at the end."""
+    torch.set_num_threads(1)
+    keep = trainings.keeper(folder / "kept", seconds=0)
+    keep.store.due = lambda: True
+    result, _ = trainings.run(keep=keep, epochs=20)
+    (folder / "done").write_bytes(b"".join(str(part).encode() for part in content(result, "unet", folder)))
+
+
+def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["torch", "trainings"])
+    chance = random.Random(20)
+
+    def start(folder):
+        folder.mkdir(exist_ok=True)
+        process = forks.Process(target=train_and_leave, args=(folder,))
+        process.start()
+        return process
+
+    start(tmp_path / "whole").join()  # once to start the server that the others are forked from, once to take the time
+    trainings.keeper(tmp_path / "whole" / "kept").store.clear()
+    begun = time.monotonic()
+    start(tmp_path / "whole").join()
+    length = time.monotonic() - begun
+    kills = 0
+    while kills < 20:
+        process = start(tmp_path / "killed")
+        process.join(timeout=chance.uniform(0, 2 * length / 20) + length / 60)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            kills += 1
+        else:  # it came to its end between the kills: begin once more
+            (tmp_path / "killed" / "done").unlink()
+            trainings.keeper(tmp_path / "killed" / "kept").store.clear()
+    process = start(tmp_path / "killed")
+    process.join()
+    assert process.exitcode == 0
+    assert (tmp_path / "killed" / "done").read_bytes() == (tmp_path / "whole" / "done").read_bytes()
+
+
+@pytest.mark.parametrize("harm", ["truncated", "empty", "flipped"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, harm):
+    expected, _ = trainings.run()
+    keep = trainings.keeper(tmp_path / "kept", watch=StopAt(9))
+    keep.store.due = lambda: True
+    with pytest.raises(Interrupted):
+        trainings.run(keep=keep)
+    before, newest = sorted((tmp_path / "kept").glob("*.ckpt"))
+    data = newest.read_bytes()
+    middle = len(data) // 2
+    broken = {
+        "truncated": data[:middle],
+        "empty": b"",
+        "flipped": data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :],
+    }
+    newest.write_bytes(broken[harm])
+    resumed, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
+    assert f"{newest} is damaged and was removed" in capsys.readouterr().err
+    assert before.exists()
+    assert content(resumed, "unet", tmp_path) == content(expected, "unet", tmp_path)
+
+
+def test_with_both_damaged_it_begins_again(tmp_path):
+    store = checkpoints.Checkpoints(tmp_path, 0)
+    for number in (1, 2):
+        store.save({"number": number})
+        (tmp_path / f"{number:06}.ckpt").write_bytes(b"?" * 100)
+    assert store.load() is None
+
+
+def test_the_newest_two_are_kept_and_numbers_go_on(tmp_path):
+    for number in range(1, 6):
+        checkpoints.Checkpoints(tmp_path, 0).save({"number": number})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000004.ckpt", "000005.ckpt"]
+    assert checkpoints.Checkpoints(tmp_path, 0).load() == {"number": 5}
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(small_disk):
+    store = checkpoints.Checkpoints(small_disk / "kept", 0)
+    store.save({"tensor": torch.zeros(1000)})
+    with pytest.raises(PetsegError, match="The disk is full") as error:
+        store.save({"tensor": torch.zeros(100_000)})
+    assert "\n" not in str(error.value)
+    assert [path.name for path in (small_disk / "kept").iterdir()] == ["000001.ckpt"]
+    assert torch.equal(store.load()["tensor"], torch.zeros(1000))
+
+
+def test_saving_is_due_after_a_while_and_never_takes_much_of_the_time(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
+    store = checkpoints.Checkpoints(tmp_path, 30)
+    monkeypatch.setattr(checkpoints.torch, "save", lambda state, file: now.__setitem__(0, now[0] + 2))
+    now[0] = 29
+    assert not store.due()
+    now[0] = 30
+    assert store.due()
+    store.save({})
+    now[0] = 32 + 99
+    assert not store.due()
+    now[0] = 32 + 100
+    assert store.due()
+
+
+def test_the_fingerprint_tells_parameters_data_precision_and_code_apart(monkeypatch, tmp_path):
+    training = trainings.settings().training("unet")
+    first = checkpoints.fingerprint(training, "fp32", "0")
+    assert first == checkpoints.fingerprint(training, "fp32", "0")
+    others = [
+        checkpoints.fingerprint(trainings.settings(seed=1).training("unet"), "fp32", "0"),
+        checkpoints.fingerprint(training, "bf16", "0"),
+        checkpoints.fingerprint(training, "fp32", "1"),
+    ]
+    edited = tmp_path / "losses.py"
+    edited.write_text("# another loss")
+    monkeypatch.setattr("petseg.losses.__file__", str(edited))
+    others.append(checkpoints.fingerprint(training, "fp32", "0"))
+    assert len({first, *others}) == 5
+
+
+def test_checkpoints_lie_in_the_project_even_for_an_experiment_elsewhere(monkeypatch, tmp_path):
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert checkpoints.home() == tmp_path / ".petseg" / "checkpoints"
+    monkeypatch.delenv("DVC_ROOT")
+    assert str(checkpoints.home()) == ".petseg/checkpoints"
+
+
+def test_what_nobody_continued_for_a_month_is_removed(tmp_path):
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / "old", (0, time.time() - 31 * 24 * 3600))
+    checkpoints.remove_outdated(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "1e9", "nan"])
+def test_a_wrong_interval_is_a_sentence(monkeypatch, text):
+    monkeypatch.setenv("PETSEG_CHECKPOINT_SECONDS", text)
+    with pytest.raises(PetsegError, match="PETSEG_CHECKPOINT_SECONDS"):
+        checkpoints.interval()
