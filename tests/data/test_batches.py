@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from petseg.data.augment import Augment
-from petseg.data.batches import EpochOrder, Samples, foreground, in_order, train_loader
+from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.on_device import OnDevice, train_batches
+from petseg.data.ordered import foreground, in_order
 
 
 def arrays(n=7, size=16):
@@ -95,12 +97,44 @@ def test_turns_of_several_processes_are_all_batches():
 
 def test_workers_change_nothing():
     orders = [EpochOrder(7, 3, seed=3) for _ in range(2)]
-    alone, helped = (train_loader(samples(), order, n, pin=False) for order, n in zip(orders, (0, 2), strict=True))
+    a = samples()
+    alone, helped = (loader(a, order, workers, a.collate) for order, workers in zip(orders, (0, 2), strict=True))
     for epoch in (0, 1):
         orders[0].epoch = orders[1].epoch = epoch
         for (images, masks), (other_images, other_masks) in zip(alone, helped, strict=True):
             assert torch.equal(images, other_images)
             assert torch.equal(masks, other_masks)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers):
+    rng = np.random.default_rng(0)
+    smooth = torch.from_numpy(rng.random((9, 3, 4, 4), np.float32))
+    smooth = torch.nn.functional.interpolate(smooth, (64, 64), mode="bicubic").clamp(0, 1).permute(0, 2, 3, 1)
+    images = (255 * smooth).byte().numpy()
+    trimaps = np.where(images[..., 0] > 128, 1, 2).astype(np.uint8)
+    a = Samples(images, trimaps, Augment("a", 64), 3)
+    orders = [EpochOrder(9, 4, seed=3) for _ in range(2)]
+    cpu, device = torch.device("cpu"), OnDevice(a, orders[0], torch.device("cpu"), workers)
+    seen = 0
+    for epoch in range(3):
+        for order in orders:
+            order.epoch, order.step = epoch, epoch  # the first batches left out, as after a resumption
+        for (image, mask), (expected, truth) in zip(device, train_batches(a, orders[1], cpu, 0), strict=True):
+            assert image.dtype == expected.dtype
+            assert mask.dtype == truth.dtype
+            assert (image.int() - expected.int()).abs().float().mean() < 0.5
+            assert (mask == truth).float().mean() > 0.995
+            seen += 1
+    assert seen == 2 + 1 + 0
+
+
+def test_a_process_without_any_image_gets_an_empty_batch():
+    a = samples()
+    order = EpochOrder(7, 2, seed=3, share=lambda batch: batch[3::4])
+    for batches in (loader(a, order, 0, a.collate), OnDevice(a, order, torch.device("cpu"), 0)):
+        shapes = [(image.shape, image.dtype, mask.shape, mask.dtype) for image, mask in batches]
+        assert shapes == [((0, 16, 16, 3), torch.uint8, (0, 16, 16), torch.bool)] * 3
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 50])

@@ -1,4 +1,4 @@
-"""Packed arrays -> batches of tensors."""
+"""Packed arrays -> augmented batches of the train split, prepared on the CPU."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -8,14 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-Augment = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+from petseg.data.augment import Augment
+from petseg.data.ordered import foreground
 
 _ORDER, _SAMPLE = 0, 1  # separate random streams; always four words, since numpy ignores trailing zeros of a seed
-
-
-def foreground(trimaps: np.ndarray) -> np.ndarray:
-    """Pet and border (1 and 3) against background (2): bool of the same shape."""
-    return trimaps != 2
 
 
 class Samples(Dataset):
@@ -26,7 +22,7 @@ class Samples(Dataset):
     Args:
         images: (N, H, W, 3) uint8.
         trimaps: (N, H, W) uint8, values 1 to 3.
-        augment: what is done to each sample, such as `petseg.data.augment.Augment`.
+        augment: what is done to each sample.
         seed: of the augmentation.
     """
 
@@ -36,13 +32,24 @@ class Samples(Dataset):
     def __len__(self) -> int:
         return len(self.images)
 
+    def rng(self, epoch: int, index: int) -> np.random.Generator:
+        """Where all chance of one sample comes from."""
+        return np.random.default_rng([self.seed, _SAMPLE, epoch, index])
+
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Image (H, W, 3) uint8 and mask (H, W) bool, True for pet."""
         epoch, index = key
-        rng = np.random.default_rng([self.seed, _SAMPLE, epoch, index])
         mask = foreground(self.trimaps[index]).astype(np.uint8)
-        image, mask = self.augment(np.array(self.images[index]), mask, rng)
+        image, mask = self.augment(np.array(self.images[index]), mask, self.rng(epoch, index))
         return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask)).bool()
+
+    def collate(self, samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Images (B, H, W, 3) and masks (B, H, W); none at all in a process that a small batch does not reach."""
+        if not samples:
+            empty = torch.empty((0, *self.images.shape[1:]), dtype=torch.uint8)
+            return empty, empty[..., 0].bool()
+        images, masks = zip(*samples, strict=True)
+        return torch.stack(images), torch.stack(masks)
 
 
 class EpochOrder:
@@ -77,19 +84,21 @@ class EpochOrder:
             yield [(self.epoch, index) for index in self.share(batch)]
 
 
-def train_loader(samples: Samples, order: EpochOrder, workers: int, pin: bool) -> DataLoader:
-    """Batches of images (B, H, W, 3) uint8 and masks (B, H, W) bool, in the given order.
+def loader(dataset: Dataset, order: EpochOrder, workers: int, collate: Callable, pin: bool = False) -> DataLoader:
+    """Batches of what `dataset` holds under the keys of `order`, anew at each iteration.
 
     Args:
         workers: processes that prepare batches; 0 prepares them in this one.
+        collate: makes a batch of a list of samples, which may be empty.
         pin: put batches into page-locked memory, which a GPU copies from without waiting.
     """
     return DataLoader(
-        samples,
+        dataset,
         batch_sampler=order,
         num_workers=workers,
         pin_memory=pin,
         persistent_workers=workers > 0,
+        collate_fn=collate,
         worker_init_fn=_leave_signals,
     )
 
@@ -99,13 +108,3 @@ def _leave_signals(worker: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-def in_order(
-    images: np.ndarray, trimaps: np.ndarray, batch_size: int, first: int = 0, every: int = 1
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (B, H, W, 3) uint8 and masks (B, H, W) bool in order: batch `first` and each `every`-th after it."""
-    for start in range(first * batch_size, len(images), every * batch_size):
-        chunk = slice(start, start + batch_size)
-        # a copy of the images: the map is read-only
-        yield torch.from_numpy(np.array(images[chunk])), torch.from_numpy(foreground(trimaps[chunk]))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from petseg import metrics
-from petseg.data.batches import foreground, in_order
+from petseg.data.ordered import foreground, in_order
 from petseg.plan import Plan
 
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from petseg import optim
-from petseg.data.batches import EpochOrder, Samples, in_order, train_loader
+from petseg.data.batches import EpochOrder, Samples
+from petseg.data.on_device import train_batches
+from petseg.data.ordered import in_order
 from petseg.errors import PetsegError
 from petseg.losses import bce_dice_loss
 from petseg.params import Training
@@ -78,7 +80,7 @@ def train(
     optimizer, schedule = optim.build(network, params.lr, params.epochs)
     state = State(network, optimizer, schedule, len(order), plan.device)
     resumed = keeper.resume(state)
-    loader = train_loader(samples, order, plan.workers, pin=plan.device.type == "cuda")
+    batches = train_batches(samples, order, plan.device, plan.workers)
     progress = Progress(params.network, params.epochs, state, quiet=not team.leads)
     if resumed:
         progress.say(f"goes on from {state}")
@@ -90,7 +92,7 @@ def train(
         lr = optimizer.param_groups[0]["lr"]
         order.epoch, order.step = state.epoch, state.step
         network.train()
-        for images, masks in progress.waiting_for(loader):
+        for images, masks in progress.waiting_for(batches):
             between_steps()
             size = order.sizes[state.step]
             pixels, truth = plan.inputs(images, masks)  # (B, 3, H, W), 0 to 255, and (B, 1, H, W), 0 or 1

@@ -1,0 +1,70 @@
+"""Augmented batches of the train split on the device itself."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from petseg.data import augment_batch
+from petseg.data.augment import Record
+from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.ordered import foreground
+
+Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
+
+_SHARE = 0.3  # of a GPU's free memory that the images may take
+
+
+def train_batches(samples: Samples, order: EpochOrder, device: torch.device, workers: int) -> Iterable[Batch]:
+    """Batches of images (B, H, W, 3) uint8 and masks (B, H, W) bool in the given order, anew at each iteration.
+
+    On a GPU whose memory has room for all images they are augmented there, see `OnDevice`; else on the CPU.
+
+    Args:
+        workers: processes that prepare batches; 0 prepares them in this one.
+    """
+    if device.type != "cuda":
+        return loader(samples, order, workers, samples.collate)
+    free, _ = torch.cuda.mem_get_info(device)
+    if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * free:
+        return loader(samples, order, workers, samples.collate, pin=True)
+    return OnDevice(samples, order, device, workers)
+
+
+class OnDevice:
+    """`Samples` whose pixels lie in the device's memory and are augmented there, a batch at once.
+
+    What happens to each sample is drawn by workers on the CPU, from the same random numbers: the batches are those of
+    `Samples` but for rounding (`petseg.data.augment_batch`).
+    """
+
+    def __init__(self, samples: Samples, order: EpochOrder, device: torch.device, workers: int) -> None:
+        self.device = device
+        self.images = torch.from_numpy(np.array(samples.images)).to(device)
+        self.masks = torch.from_numpy(foreground(samples.trimaps)).to(device)
+        self._draws = loader(_Draws(samples), order, workers, _collate_draws, pin=device.type == "cuda")
+
+    def __iter__(self) -> Iterator[Batch]:
+        for rows, record in self._draws:
+            rows = rows.to(self.device, non_blocking=True)
+            images = self.images[rows].permute(0, 3, 1, 2)
+            masks = self.masks[rows, None].byte()
+            images, masks = augment_batch.apply(images, masks, record.to(self.device, non_blocking=True))
+            yield images.permute(0, 2, 3, 1), masks[:, 0].bool()
+
+
+class _Draws(Dataset):
+    """Index and record of each augmented sample, looked up by (epoch, index)."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Record]:
+        return key[1], self.samples.augment.draw(self.samples.rng(*key))
+
+
+def _collate_draws(draws: list[tuple[int, Record]]) -> tuple[Tensor, augment_batch.BatchRecord]:
+    rows = torch.tensor([index for index, _ in draws], dtype=torch.int64)
+    return rows, augment_batch.collate([record for _, record in draws])
