@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from petseg import metrics
+from petseg import metrics, models
 from petseg.data.batches import foreground, in_order
 
 
@@ -32,7 +32,8 @@ def score(
     """Predicts and scores every image once, in order.
 
     Args:
-        network: in any mode; it is left in eval mode. (B, 3, S, S) pixels in [0, 255] -> (B, 1, S, S) logits.
+        network: in any mode; it is left in eval mode. (B, 3, S, S) pixels in [0, 255] -> logits,
+            (B, 1, S, S) or (B, 2, S, S).
         images: (N, S, S, 3) uint8.
         trimaps: (N, S, S) uint8, resized as the images.
         originals: N trimaps at each image's original size, (h, w) uint8.
@@ -44,7 +45,8 @@ def score(
     originals = iter(originals)
     masks, scores = [], []
     for image, truth in in_order(images, trimaps, batch_size):
-        logits = network(image.to(device).float().contiguous(memory_format=torch.channels_last)).float()  # (B, 1, S, S)
+        logits = network(image.to(device).float().contiguous(memory_format=torch.channels_last))
+        logits = models.pet_logit(logits.float())  # (B, 1, S, S)
         predicted = logits.squeeze(1).cpu() > 0  # sigmoid(0) = 0.5
         counts = metrics.count(predicted, truth.squeeze(1))
         dice_original = [_dice_at_size(one, next(originals)) for one in logits]
