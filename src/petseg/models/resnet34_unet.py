@@ -10,9 +10,9 @@ They agree on the stem and the stages of 3, 4, 6 and 3 residual blocks, and diff
 | D | narrow: 4w at H/32 | stage4, stage3, stage2, stage1, plain | w/2 each | reached |
 
 The encoder's maps get smaller by halves from stage 1 (H/4) on. Where the decoder concatenates at H/2 there is none, and
-the last step is each report's own: B shrinks its map to that of stage 1, C enlarges that of the stem, D takes none. C's
-decoder has no norm. D pads by reflection, concatenates before it doubles, bilinearly, and has the strides of its residual
-blocks in their second convolution, beside 3 x 3 shortcuts.
+the last step is each report's own: B shrinks its map to that of stage 1, C enlarges that of the stem, D takes none.
+C's decoder has no norm. D pads by reflection, concatenates before it doubles, does that bilinearly, and has the strides
+of its residual blocks in their second convolution, beside 3 x 3 shortcuts.
 """
 
 from collections.abc import Callable
