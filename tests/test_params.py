@@ -78,6 +78,12 @@ def test_learning_rates_as_people_and_dvc_write_them(file, text, value):
         ("data.md5.images=abc", ["data.md5.images is 'abc'"]),
         ("unet=3", ["unet is 3", "keys of its own"]),
         ("image_size=96", ["image_size is 96", "resnet34_unet", "multiple of 64"]),
+        ("resnet34_unet.padding=reflect", ["image_size is 64", "resnet34_unet needs at least 128", "reflect"]),
+        ("resnet34_unet.concatenate=before", ["resnet34_unet.concatenate is before", "bottleneck halve"]),
+        ("unet.bottleneck=none", ["unet.bottleneck is not a parameter", ": resnet34_unet.bottleneck."]),
+        ("unet.classes=3", ["unet.classes is 3", "1 or 2"]),
+        ("unet.align_corners=1", ["unet.align_corners is 1", "boolean"]),
+        ("resnet34_unet.norm=null", ["resnet34_unet.norm is None", "'batch' or 'none'"]),
         ("lr", ["'lr' is no override", "key=value"]),
         ("lr=[1", ["not valid YAML"]),
     ],
@@ -127,6 +133,36 @@ def test_a_network_takes_its_own_value_before_the_shared_one():
     assert p.training("unet").width == 12
     assert p.origins("unet").startswith("lr 0.0001 (unet.lr), epochs")
     assert f"epochs {p.epochs} (shared)" in p.origins("unet")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "accepted"),
+    [
+        (["image_size=96"], False),
+        (["image_size=96", "resnet34_unet.bottleneck=none"], True),
+        (["image_size=80", "resnet34_unet.bottleneck=none"], False),
+        (["image_size=64", "unet.padding=reflect"], True),
+        (["image_size=64", "resnet34_unet.padding=reflect", "resnet34_unet.bottleneck=widen"], True),
+        (["image_size=128", "resnet34_unet.padding=reflect"], True),
+    ],
+)
+def test_an_image_size_is_accepted_where_the_chosen_network_can_take_it(overrides, accepted):
+    if accepted:
+        params.load(COMMITTED, overrides=overrides)
+    else:
+        with pytest.raises(ParamsError, match=r"image_size is .*, but resnet34_unet needs a multiple of"):
+            params.load(COMMITTED, overrides=overrides)
+
+
+@pytest.mark.parametrize("name", params.NETWORKS)
+def test_the_record_of_a_training_holds_the_whole_architecture(name):
+    p = params.load(COMMITTED, overrides=[f"{name}.padding=reflect", f"{name}.classes=2", "image_size=128"])
+    section, record = getattr(p, name).model_dump(), p.training(name).model_dump()
+    assert section["padding"] == "reflect"
+    assert {key: record[key] for key in section} == section | {
+        key: record[key] for key in ("lr", "epochs", "batch_size")
+    }
+    assert params.Training.model_fields.keys().isdisjoint(getattr(p, name).architecture())
 
 
 def test_a_recipe_lies_between_file_and_overrides(file):

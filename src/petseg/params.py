@@ -7,34 +7,28 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from petseg import yaml12
 from petseg.errors import ParamsError
+from petseg.networks import OWN, BatchSize, Epochs, LearningRate, ResNet34UNetParams, Section, UNetParams
 
-LearningRate = Annotated[float, Field(ge=1e-6, le=1e-1)]
-Epochs = Annotated[int, Field(ge=1, le=5000)]
-BatchSize = Annotated[int, Field(ge=2, le=1024)]  # batch norm needs two values a channel
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 NETWORKS = ("unet", "resnet34_unet")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Archives(_Section):
+class Archives(Section):
     """MD5 of the two archives of Oxford-IIIT Pet."""
 
     images: MD5
     annotations: MD5
 
 
-class Data(_Section):
+class Data(Section):
     """Where the images come from."""
 
     source: Literal["synthetic", "oxford", "folder"]
@@ -50,14 +44,14 @@ class Data(_Section):
         return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
-class Split(_Section):
+class Split(Section):
     """How trainval.txt is divided into train and valid."""
 
     rule: Literal["report", "stratified"]
     seed: Seed
 
 
-class Train(_Section):
+class Train(Section):
     """What both networks' training has in common beside the top-level keys."""
 
     augment: Literal["a", "none"]
@@ -67,35 +61,21 @@ class Train(_Section):
     compile: bool
 
 
-class Network(_Section):
-    """One network's own values; None takes the shared one."""
-
-    size_multiple: ClassVar[int]  # image_size must be a multiple of this
-    width: Annotated[int, Field(ge=4, le=256)]
-    lr: LearningRate | None
-    epochs: Epochs | None
-    batch_size: BatchSize | None
-
-
-class UNetParams(Network):
-    size_multiple = 16  # four times halved
-
-
-class ResNet34UNetParams(Network):
-    size_multiple = 64  # six times halved
-
-
-class Evaluate(_Section):
+class Evaluate(Section):
     """How the test split is scored."""
 
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
 
 
-class Training(_Section):
-    """What makes one network's weights: the shared values with the network's own put in."""
+class Training(Section):
+    """What makes one network's weights: the shared values with the network's own put in.
+
+    Beside the fields below, it has all keys of `Network.architecture`, `width` and so on.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     network: str  # one of NETWORKS
-    width: int
     image_size: int
     batch_size: int
     epochs: int
@@ -114,7 +94,7 @@ class Training(_Section):
         return 1 if self.micro_batch is None else max(1, min(-(-images // self.micro_batch), images // 2))
 
 
-class Params(_Section):
+class Params(Section):
     """All of params.yaml."""
 
     image_size: Annotated[int, Field(ge=64, le=2048)]
@@ -132,31 +112,29 @@ class Params(_Section):
     @model_validator(mode="after")
     def _size_fits_networks(self) -> "Params":
         for name in NETWORKS:
-            multiple = getattr(self, name).size_multiple
-            if self.image_size % multiple:
-                raise ValueError(f"image_size is {self.image_size}, but {name} needs a multiple of {multiple}")
+            if needed := getattr(self, name).size_needed(self.image_size):
+                raise ValueError(f"image_size is {self.image_size}, but {name} needs {needed}")
         return self
 
     def training(self, name: str) -> Training:
         """The effective values for network `name`, `unet` or `resnet34_unet`."""
         own = getattr(self, name)
-        shared = {key: getattr(self, key) for key in ("lr", "epochs", "batch_size")}
+        shared = {key: getattr(self, key) for key in OWN}
         chosen = {key: value if getattr(own, key) is None else getattr(own, key) for key, value in shared.items()}
         return Training(
             network=name,
-            width=own.width,
             image_size=self.image_size,
             seed=self.seed,
             **self.train.model_dump(),
             **chosen,
+            **own.architecture(),
         )
 
     def origins(self, name: str) -> str:
         """One line for people: each value of network `name` that can be shared or its own, and which it is."""
         own, used = getattr(self, name), self.training(name)
         return ", ".join(
-            f"{key} {getattr(used, key)} ({'shared' if getattr(own, key) is None else f'{name}.{key}'})"
-            for key in ("lr", "epochs", "batch_size")
+            f"{key} {getattr(used, key)} ({'shared' if getattr(own, key) is None else f'{name}.{key}'})" for key in OWN
         )
 
 

@@ -16,6 +16,14 @@ class Bright(nn.Module):
         return (image[:, :1] - 100) / 1000  # small logits: a threshold on probabilities would miss them
 
 
+class BrightOfTwo(Bright):
+    """The same as two classes, background and pet, whose difference is the logit above."""
+
+    def forward(self, image):
+        pet = super().forward(image)
+        return torch.cat([1 - pet / 2, 1 + pet / 2], dim=1)
+
+
 def scene(n=5, size=16, seed=0):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (n, size, size, 3), np.uint8)
@@ -52,6 +60,15 @@ def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
     scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, PLAN)
     assert scored.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
     assert scored.scores["dice"][0] == 0
+
+
+def test_two_classes_score_as_their_pet_logit():
+    images, trimaps = scene()
+    originals = [np.repeat(np.repeat(trimap, 3, axis=0), 2, axis=1) for trimap in trimaps]
+    one, two = (score(network, images, trimaps, originals, 2, PLAN) for network in (Bright(), BrightOfTwo()))
+    assert np.array_equal(one.masks, two.masks)
+    for name, values in one.scores.items():
+        assert values == pytest.approx(two.scores[name], abs=2e-3), name
 
 
 def test_the_network_is_used_in_eval_mode():

@@ -140,3 +140,10 @@ def test_without_a_terminal_there_is_a_line_an_epoch(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["unet 1/2", "unet 2/2"]
     assert all(word in lines[0] for word in ("loss", "valid Dice", "images/s", "min left"))
+
+
+@pytest.mark.parametrize("name", params.NETWORKS)
+def test_two_classes_learn_too(name):
+    result, network = run(name, train=squares(16), epochs=6, lr=1e-2, **{f"{name}.classes": 2})
+    assert network.head.out_channels == 2
+    assert result.history[-1]["train_loss"] < 0.9 * result.history[0]["train_loss"]

@@ -55,6 +55,8 @@ def refused(path, overrides=(), data=DATA):
         ("image_size=128", "image_size"),
         ("train.augment=none", "augment a, params.yaml says none"),
         ("unet.width=8", "width 4, params.yaml says 8"),
+        ("unet.padding=reflect", "padding zeros, params.yaml says reflect"),
+        ("unet.classes=2", "classes 1, params.yaml says 2"),
     ],
 )
 def test_weights_of_other_parameters_are_refused(saved, override, words):

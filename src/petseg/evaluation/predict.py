@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from petseg import metrics
+from petseg import metrics, models
 from petseg.data.ordered import foreground, in_order
 from petseg.plan import Plan
 
@@ -33,7 +33,8 @@ def score(
     """Predicts and scores every image once, in order.
 
     Args:
-        network: in any mode; it is left in eval mode. (B, 3, S, S) pixels in [0, 255] -> (B, 1, S, S) logits.
+        network: in any mode; it is left in eval mode. (B, 3, S, S) pixels in [0, 255] -> logits,
+            (B, 1, S, S) or (B, 2, S, S).
         images: (N, S, S, 3) uint8.
         trimaps: (N, S, S) uint8, resized as the images.
         originals: N trimaps at each image's original size, (h, w) uint8.
@@ -47,7 +48,7 @@ def score(
     for image, mask in in_order(images, trimaps, batch_size):
         pixels, _ = plan.inputs(image, mask)
         with plan.autocast():
-            logits = network(pixels).float()  # (B, 1, S, S)
+            logits = models.pet_logit(network(pixels).float())  # (B, 1, S, S)
         predicted = logits.squeeze(1).cpu() > 0  # sigmoid(0) = 0.5
         counts = metrics.count(predicted, mask)
         dice_original = [_dice_at_size(one, next(originals)) for one in logits]

@@ -15,6 +15,7 @@ from petseg.data.on_device import train_batches
 from petseg.data.ordered import in_order
 from petseg.errors import PetsegError
 from petseg.losses import bce_dice_loss
+from petseg.models import pet_logit
 from petseg.params import Training
 from petseg.plan import Plan
 from petseg.training.keeper import Keeper
@@ -153,7 +154,7 @@ def evaluate(
         for image, mask in islice(batches, 1):  # none where the last turn does not reach all processes
             pixels, truth = plan.inputs(image, mask)
             with plan.autocast():
-                logits = network(pixels).float()
+                logits = pet_logit(network(pixels).float())
             sums[0] += bce_dice_loss(logits, truth) * len(image)
             sums[1] += image_dice(logits, truth > 0).sum()
     loss, dice = (team.sum(sums) / len(images)).tolist()

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from petseg import metrics
 from petseg.losses import bce_dice_of_sums, bce_dice_sums
+from petseg.models import pet_logit
 from petseg.plan import Plan
 from petseg.training.team import Team
 
@@ -42,7 +43,7 @@ def train_step(
         last = i == len(chunks) - 1
         with nullcontext() if last or team.size == 1 else forward.no_sync():
             with plan.autocast():
-                logits = forward(x).float()
+                logits = pet_logit(forward(x).float())
             sums = bce_dice_sums(logits, y)
             if rest is not None:
                 sums = sums + (rest - sums.detach())  # the value of the whole batch, the gradient of this part
@@ -59,7 +60,7 @@ def _sums(forward: nn.Module, chunks: list[tuple[Tensor, Tensor]], plan: Plan) -
     sums = []
     with _frozen_statistics(forward), plan.autocast():
         for x, y in chunks:
-            sums.append(bce_dice_sums(forward(x).float(), y))
+            sums.append(bce_dice_sums(pet_logit(forward(x).float()), y))
     return torch.stack(sums).sum(0)
 
 
