@@ -10,6 +10,7 @@ from petseg.errors import PetsegError
 from petseg.params import Training
 from petseg.plan import Plan
 from petseg.training import checkpoints, interrupts, team
+from petseg.training.progress import Progress
 from petseg.training.state import State
 
 
@@ -32,11 +33,11 @@ class Keeper:
             state.load_dict(saved, dices=self.team.leads)
         return saved is not None
 
-    def between_steps(self, state: State, seconds: float) -> None:
+    def between_steps(self, state: State, progress: Progress) -> None:
         """Saves if it is time to, and ends the training if it is to stop: all processes do so at the same step.
 
         Args:
-            seconds: that the training has taken so far.
+            progress: of the same training, which knows how long it has taken.
 
         Raises:
             Interrupted: a signal came to one of the processes; a checkpoint was written.
@@ -47,7 +48,7 @@ class Keeper:
             dices = self.team.sum(state.dices)
             if self.team.leads:
                 with self.watch.saving():
-                    self.store.save(state.to_dict(dices, seconds))
+                    self.store.save(state.to_dict(dices, progress.seconds))
         if stop:
             self.team.any(True)  # answered once rank 0 has saved
             raise interrupts.Interrupted(self.watch.signal or signal.SIGTERM, str(state))

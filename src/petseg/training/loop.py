@@ -79,6 +79,7 @@ def train(
     forward = team.wrap(plan.place(network))
     forward = torch.compile(forward, dynamic=False) if params.compile else forward
     optimizer, schedule = optim.build(network, params.lr, params.epochs)
+    sizes = order.sizes
     state = State(network, optimizer, schedule, len(order), plan.device)
     resumed = keeper.resume(state)
     batches = train_batches(samples, order, plan.device, plan.workers)
@@ -87,7 +88,7 @@ def train(
         progress.say(f"goes on from {state}")
 
     def between_steps() -> None:
-        keeper.between_steps(state, progress.seconds)
+        keeper.between_steps(state, progress)
 
     while state.epoch < params.epochs:
         lr = optimizer.param_groups[0]["lr"]
@@ -95,7 +96,7 @@ def train(
         network.train()
         for images, masks in progress.waiting_for(batches):
             between_steps()
-            size = order.sizes[state.step]
+            size = sizes[state.step]
             pixels, truth = plan.inputs(images, masks)  # (B, 3, H, W), 0 to 255, and (B, 1, H, W), 0 or 1
             parts = params.parts(-(-size // team.size))
             loss, dice = train_step(forward, optimizer, pixels, truth, parts, plan, team)
@@ -110,10 +111,10 @@ def train(
         if not math.isfinite(valid_loss):
             where = f"after epoch {state.epoch + 1}"
             raise PetsegError(not_finite(params.network, "valid loss", valid_loss, where, lr))
-        sizes = torch.tensor(order.sizes, dtype=torch.float64)
+        weights = torch.tensor(sizes, dtype=torch.float64)
         row = {"epoch": state.epoch + 1, "lr": lr}
-        row |= {"train_loss": (state.losses.cpu() * sizes).sum().item() / sizes.sum().item(), "valid_loss": valid_loss}
-        row |= {"train_dice": team.sum(state.dices).sum().item() / sizes.sum().item(), "valid_dice": valid_dice}
+        row |= {"train_loss": (state.losses.cpu() * weights).sum().item() / sum(sizes), "valid_loss": valid_loss}
+        row |= {"train_dice": team.sum(state.dices).sum().item() / sum(sizes), "valid_dice": valid_dice}
         state.history.append(row)
         if not state.best or valid_dice > state.best["valid_dice"]:
             state.best, state.best_weights = row, snapshot(network)
@@ -124,7 +125,8 @@ def train(
         state.epoch, state.step = state.epoch + 1, 0
     progress.close()
     rate = state.images / progress.seconds
-    return Result(state.best_weights, state.best, state.history, progress.seconds, rate, progress.waited)
+    waited = progress.waited / progress.own_seconds
+    return Result(state.best_weights, state.best, state.history, progress.seconds, rate, waited)
 
 
 @torch.no_grad()

@@ -26,7 +26,8 @@ class Progress:
 
     def __init__(self, name: str, epochs: int, state: State, quiet: bool = False) -> None:
         self._name, self._epochs, self._state, self._quiet = name, epochs, state, quiet
-        self._before, self._waited = state.seconds, 0.0
+        self._before = state.seconds
+        self.waited = 0.0  # seconds that went by between two steps, waiting for the next batch
         self._started = self._looked = time.perf_counter()
         done = state.epoch * state.steps + state.step
         self._bar = tqdm(
@@ -36,12 +37,12 @@ class Progress:
     @property
     def seconds(self) -> float:
         """That the training has taken, all its processes one after the other."""
-        return self._before + time.perf_counter() - self._started
+        return self._before + self.own_seconds
 
     @property
-    def waited(self) -> float:
-        """The share of this process's time that went by between two steps, waiting for the next batch."""
-        return self._waited / (time.perf_counter() - self._started)
+    def own_seconds(self) -> float:
+        """That this process has trained."""
+        return time.perf_counter() - self._started
 
     def waiting_for(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches; how long each is waited for is counted."""
@@ -49,7 +50,7 @@ class Progress:
         while True:
             start = time.perf_counter()
             batch = next(batches, None)
-            self._waited += time.perf_counter() - start
+            self.waited += time.perf_counter() - start
             if batch is None:
                 return
             yield batch
