@@ -24,14 +24,19 @@ def main() -> None:
         for name in params.NETWORKS:
             networks[name] = models.build(name, p)
             weights.load(f"models/{name}.safetensors", networks[name], p.training(name), data_sha256)
+        paths = [layout.trimap_path(layout.RAW, each) for each in table["name"]]
         scored = {}
         for name, network in networks.items():
-            originals = (images.read_trimap(layout.trimap_path(layout.RAW, each)) for each in table["name"])
             with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
                 test, training = packed.load_split("test", size=p.image_size), p.training(name)
                 how = plan.choose(training, machine.device())
                 scored[name] = predict.score(
-                    how.place(network), *test, originals, training.batch_size, how, on_batch=bar.update
+                    how.place(network),
+                    *test,
+                    original=lambda i: images.read_trimap(paths[i]),
+                    batch_size=training.batch_size,
+                    plan=how,
+                    on_batch=bar.update,
                 )
         summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
     write(table, scored, summaries)

@@ -6,6 +6,7 @@ and truth are both empty, every score is 1.
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -32,8 +33,8 @@ def count(prediction: Tensor, truth: Tensor) -> Counts:
             f"two bool masks of one shape are needed, not {prediction.dtype} {tuple(prediction.shape)} "
             f"and {truth.dtype} {tuple(truth.shape)}"
         )
-    tp = (prediction & truth).flatten(1).sum(1)
-    return Counts(tp, prediction.flatten(1).sum(1) - tp, truth.flatten(1).sum(1) - tp)
+    tp = _pixels(prediction & truth)
+    return Counts(tp, _pixels(prediction) - tp, _pixels(truth) - tp)
 
 
 def dice(counts: Counts) -> Tensor:
@@ -54,6 +55,11 @@ def precision(counts: Counts) -> Tensor:
 def recall(counts: Counts) -> Tensor:
     """TP / (TP + FN), (B,) float64 in [0, 1]; 0 where a pet is predicted though none is there."""
     return _ratio(counts, counts.tp, counts.tp + counts.fn)
+
+
+def _pixels(mask: Tensor) -> Tensor:
+    """How many are True in each image; summed as bytes, which is several times as fast as summing bools."""
+    return mask.view(torch.uint8).flatten(1).sum(1, dtype=torch.int32).long()
 
 
 def _ratio(counts: Counts, part: Tensor, whole: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ def scene(n=5, size=16, seed=0):
 def test_every_image_is_scored_once_and_in_order(batch_size):
     images, trimaps = scene()
     counted = []
-    scored = score(Bright(), images, trimaps, trimaps, batch_size, PLAN, on_batch=counted.append)
+    scored = score(Bright(), images, trimaps, trimaps.__getitem__, batch_size, PLAN, on_batch=counted.append)
     assert sum(counted) == 5
     assert np.array_equal(scored.masks, images[..., 0] > 100)
     for i in range(5):
@@ -52,12 +52,12 @@ def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
     images[:, :, 4:] = 200  # logits -0.05 and 0.1 in columns 3 and 4: 0 lies at a third of the way, 3.33
     originals = [np.full((24, 40), 2, np.uint8)]
     originals[0][:, 19:] = 1
-    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, PLAN)
+    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals.__getitem__, 1, PLAN)
     # Pixel centres: column c of 40 lies at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 19 on; nearest would say 20.
     assert scored.scores["dice_original"][0] == 1
     originals[0][:, :] = 2
     originals[0][:12, 19:] = 3
-    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals, 1, PLAN)
+    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals.__getitem__, 1, PLAN)
     assert scored.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
     assert scored.scores["dice"][0] == 0
 
@@ -65,7 +65,9 @@ def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
 def test_two_classes_score_as_their_pet_logit():
     images, trimaps = scene()
     originals = [np.repeat(np.repeat(trimap, 3, axis=0), 2, axis=1) for trimap in trimaps]
-    one, two = (score(network, images, trimaps, originals, 2, PLAN) for network in (Bright(), BrightOfTwo()))
+    one, two = (
+        score(network, images, trimaps, originals.__getitem__, 2, PLAN) for network in (Bright(), BrightOfTwo())
+    )
     assert np.array_equal(one.masks, two.masks)
     for name, values in one.scores.items():
         assert values == pytest.approx(two.scores[name], abs=2e-3), name
@@ -74,6 +76,6 @@ def test_two_classes_score_as_their_pet_logit():
 def test_the_network_is_used_in_eval_mode():
     images, trimaps = scene()
     network = nn.Sequential(nn.BatchNorm2d(3), Bright()).train()
-    one, all_at_once = (score(network.train(), images, trimaps, trimaps, b, PLAN).masks for b in (1, 5))
+    one, all_at_once = (score(network.train(), images, trimaps, trimaps.__getitem__, b, PLAN).masks for b in (1, 5))
     assert np.array_equal(one, all_at_once)
     assert network[0].num_batches_tracked == 0

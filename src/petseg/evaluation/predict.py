@@ -1,6 +1,8 @@
 """Networks' answers for the test split, and their scores image by image."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from petseg import metrics, models
+from petseg import machine, metrics, models
 from petseg.data.ordered import foreground, in_order
 from petseg.plan import Plan
 
@@ -25,7 +27,7 @@ def score(
     network: nn.Module,
     images: np.ndarray,
     trimaps: np.ndarray,
-    originals: Iterable[np.ndarray],
+    original: Callable[[int], np.ndarray],
     batch_size: int,
     plan: Plan,
     on_batch: Callable[[int], None] = lambda images: None,
@@ -37,39 +39,32 @@ def score(
             (B, 1, S, S) or (B, 2, S, S).
         images: (N, S, S, 3) uint8.
         trimaps: (N, S, S) uint8, resized as the images.
-        originals: N trimaps at each image's original size, (h, w) uint8.
+        original: gives the trimap of image i at its original size, (h, w) uint8; called from several threads.
         batch_size: images at once.
         plan: where and how `network` is computed.
         on_batch: called with the number of images after each batch.
     """
     network.eval()
-    originals = iter(originals)
     masks, scores = [], []
-    for image, mask in in_order(images, trimaps, batch_size):
-        pixels, _ = plan.inputs(image, mask)
-        with plan.autocast():
-            logits = models.pet_logit(network(pixels).float())  # (B, 1, S, S)
-        predicted = logits.squeeze(1).cpu() > 0  # sigmoid(0) = 0.5
-        counts = metrics.count(predicted, mask)
-        dice_original = [_dice_at_size(one, next(originals)) for one in logits]
-        scores.append(
-            torch.stack(
-                [
-                    metrics.dice(counts),
-                    metrics.iou(counts),
-                    metrics.precision(counts),
-                    metrics.recall(counts),
-                    torch.tensor(dice_original, dtype=torch.float64),
-                ]
-            )
-        )
-        masks.append(predicted.numpy())
-        on_batch(len(image))
+    indices = iter(range(len(images)))
+    with ThreadPoolExecutor(machine.cores()) as pool:
+        for image, mask in in_order(images, trimaps, batch_size):
+            pixels, _ = plan.inputs(image, mask)
+            with plan.autocast():
+                logits = models.pet_logit(network(pixels).float()).cpu()  # (B, 1, S, S)
+            predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
+            counts = metrics.count(predicted, mask)
+            batch = list(islice(indices, len(image)))
+            dice_original = list(pool.map(lambda i, one: _dice_at_size(one, original(i)), batch, logits))
+            columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
+            scores.append(torch.stack([*columns, torch.tensor(dice_original, dtype=torch.float64)]))
+            masks.append(predicted.numpy())
+            on_batch(len(image))
     names = ("dice", "iou", "precision", "recall", "dice_original")
     return Scored(np.concatenate(masks), dict(zip(names, torch.cat(scores, dim=1).numpy(), strict=True)))
 
 
 def _dice_at_size(logits: Tensor, trimap: np.ndarray) -> float:
     """Dice of one image at its original size: logits (1, S, S), enlarged bilinearly, against the trimap (h, w)."""
-    enlarged = F.interpolate(logits[None], size=trimap.shape, mode="bilinear", align_corners=False)[:, 0].cpu()
+    enlarged = F.interpolate(logits[None], size=trimap.shape, mode="bilinear", align_corners=False)[:, 0]
     return metrics.dice(metrics.count(enlarged > 0, torch.from_numpy(foreground(trimap))[None])).item()
