@@ -75,6 +75,7 @@ def write_results(root: Path, test: pd.DataFrame, images: np.ndarray, trimaps: n
         best = {"valid_dice": 0.8754, "epoch": epochs, "train_loss": 0.21, "valid_loss": 0.32, "train_dice": 0.9}
         write_json(root / f"metrics/train_{name}.json", {name: {**best, "parameters": 1942289}})
         facts = {"device": "cpu", "device_name": "A Processor", "threads": 2, "python": "3.11.7", "torch": "2.15.0"}
+        facts |= {"processes": 1, "precision": "bf16"}
         times = {"started": "2026-02-03T04:05:06Z", "seconds": 95.4, "images_per_second": 61.27}
         write_json(root / f"models/{name}.run.json", {**facts, **times, "data_sha256": "ab" * 32})
     (root / "plots/test").mkdir(parents=True)

@@ -51,6 +51,8 @@ class RunFacts(_Record):
     device: str
     device_name: str
     threads: int
+    processes: int
+    precision: str
     python: str
     torch: str
     started: datetime
