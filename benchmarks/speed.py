@@ -119,6 +119,9 @@ class Clock(keeper.Keeper):
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
+    def save(self, state: object, progress: object) -> None:
+        pass
+
     def between_steps(self, state: object, progress: object) -> None:
         if self.ends(state.images, progress.waited):
             raise TimeoutError

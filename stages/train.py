@@ -41,6 +41,7 @@ def train(name: str, p: params.Params) -> None:
         params.check_unchanged(p, (*KEYS, name))
         if not keep.team.leads:
             return
+        after_epoch(name, result.history, p)  # once more: it may have gone on after the last epoch
         weights.save(f"models/{name}.safetensors", result.state, training, data_sha256)
         scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
         scores |= {"parameters": models.count_parameters(network)}
@@ -52,10 +53,11 @@ def train(name: str, p: params.Params) -> None:
 
 
 def after_epoch(name: str, history: list[loop.Row], p: params.Params) -> None:
-    """Rewrites the table whole, so that plots can be watched while it runs, and warns while it can be helped."""
-    files.write_text(f"plots/train/{name}.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.6g"))
+    """Rewrites the table whole, so that plots can be watched while it runs; or warns, while it can be helped."""
     if change := params.change(p, (*KEYS, name)):
         print(f"warning: {change}; put it back before the end, or this training is not recorded", file=sys.stderr)
+    else:
+        files.write_text(f"plots/train/{name}.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.6g"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,12 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 from petseg import params
 
@@ -71,6 +76,10 @@ class Project:
         assert status is None or done.returncode == status, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
+    def start(self, *command: str, **env: str) -> "Started":
+        """Starts a command in the copy and does not wait for it."""
+        return Started(command, self.folder, self.env | env)
+
     def dvc(self, *arguments: str, status: int | None = 0, **env: str) -> str:
         return self.run("dvc", *arguments, status=status, **env)
 
@@ -92,6 +101,67 @@ class Project:
         text = (self.folder / name).read_text()
         assert old in text
         (self.folder / name).write_text(text.replace(old, new, 1))
+
+
+class Started:
+    """A command that runs, in a process group of its own; stdout and stderr go to one file."""
+
+    def __init__(self, command: tuple[str, ...], folder: Path, env: dict[str, str]) -> None:
+        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by `end`
+        self._process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    def alive(self) -> list[psutil.Process]:
+        """The processes of its group that have not ended, itself and what it started."""
+        self._process.poll()
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if os.getpgid(process.pid) == self.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (ProcessLookupError, psutil.NoSuchProcess):
+                continue
+        return found
+
+    def training(self) -> psutil.Process:
+        """The process that trains."""
+        return next(each for each in self.alive() if each.cmdline()[1:2] == ["stages/train.py"])
+
+    def said(self) -> str:
+        """What it has printed so far."""
+        with open(f"/proc/self/fd/{self._log.fileno()}") as log:
+            return log.read()
+
+    def end(self, seconds: float = 120) -> tuple[int, str]:
+        """Waits until all its processes have ended; its exit status, negative for a signal, and what was printed.
+
+        Raises:
+            AssertionError: they are still there after so many seconds; they are killed then.
+        """
+        try:
+            wait_until(lambda: not self.alive(), seconds)
+        finally:
+            for process in self.alive():
+                process.kill()
+        said = self.said()
+        self._log.close()
+        return self._process.wait(), said
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    """Looks every 20 ms whether it is so; AssertionError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
+        time.sleep(0.02)
 
 
 def copy(folder: Path, site: Path, settings: dict = TINY) -> Project:

@@ -37,9 +37,12 @@ def squares(n, seed=0):
     return images, trimaps
 
 
-def keeper(folder="unused", seconds=1e9, watch=None, team=None):
-    """By default one that never saves."""
-    return Keeper(Checkpoints(folder, seconds), watch or Watch(), team or Team())
+def keeper(folder=None, seconds=1e9, watch=None, team=None):
+    """Without a folder, one that never saves."""
+    store = Checkpoints(folder or "unused", seconds)
+    if folder is None:
+        store.save = lambda state: None
+    return Keeper(store, watch or Watch(), team or Team())
 
 
 def run(name="unet", policy="a", train=None, valid=None, plan=PLAN, keep=None, on_epoch=lambda rows: None, **overrides):

@@ -20,6 +20,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield part
@@ -40,7 +41,8 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        _remove_leftovers(path)
+        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=f".{os.getpid()}.part", dir=path.parent))
     except PermissionError as error:
         raise PetsegError(f"{path.parent} may not be written ({error.strerror}); change its rights.") from None
     except OSError as error:
@@ -66,6 +68,24 @@ def _exchange(new: Path, path: Path) -> None:
         if old.exists() and not path.exists():
             old.rename(path)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Removes what processes that were killed while they wrote `path` have left beside it; names end in .PID.part."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        pid, kind = left.name.split(".")[-2:]
+        if kind in ("part", "old") and pid.isdecimal() and not _alive(int(pid)):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _umask() -> int:

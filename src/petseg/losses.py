@@ -17,11 +17,13 @@ def bce_dice_sums(logits: Tensor, truth: Tensor) -> Tensor:
         truth: the same shape and dtype, 0 background, 1 pet.
 
     Returns:
-        (4,): Σ binary cross entropy, Σyp, Σy + Σp with p = sigmoid(logits), and the number of pixels.
+        (4,): Σ binary cross entropy, Σyp, Σy + Σp with p = sigmoid(logits), and the number of pixels;
+        float64, so that the order of adding up does not show.
     """
     p = torch.sigmoid(logits)
-    bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum")
-    return torch.stack([bce, (truth * p).sum(), truth.sum() + p.sum(), bce.new_tensor(logits.numel())])
+    bce = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    bce, overlap, pets, predicted = (x.sum(dtype=torch.float64) for x in (bce, truth * p, truth, p))
+    return torch.stack([bce, overlap, pets + predicted, bce.new_full((), logits.numel())])
 
 
 def bce_dice_of_sums(sums: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 import trainings
 from petseg.errors import PetsegError
 from petseg.params import NETWORKS
-from petseg.training import checkpoints, weights
+from petseg.training import checkpoints, loop, weights
 from petseg.training.interrupts import Interrupted, Watch
 
 
@@ -70,7 +70,7 @@ def train_and_leave(folder):
 
 def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["torch", "trainings"])
+    forks.set_forkserver_preload(["torch._dynamo", "petseg.data.augment", "petseg.training.loop"])
     chance = random.Random(20)
 
     def start(folder):
@@ -99,6 +99,13 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
     process.join()
     assert process.exitcode == 0
     assert (tmp_path / "killed" / "done").read_bytes() == (tmp_path / "whole" / "done").read_bytes()
+
+
+def test_what_goes_wrong_after_the_last_epoch_costs_no_training(tmp_path, monkeypatch):
+    expected, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
+    monkeypatch.setattr(loop, "train_step", None)
+    again, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
+    assert content(again, "unet", tmp_path) == content(expected, "unet", tmp_path)
 
 
 @pytest.mark.parametrize("harm", ["truncated", "empty", "flipped"])

@@ -104,7 +104,7 @@ def loader(dataset: Dataset, order: EpochOrder, workers: int, collate: Callable,
 
 
 def _leave_signals(worker: int) -> None:
-    """Makes a worker leave Ctrl-C to the process that it works for."""
+    """Makes a worker leave signals, which often come to a whole group, to the process that it works for."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(5))  # meanwhile that saves, and ends its workers itself

@@ -3,6 +3,7 @@
 A checkpoint belongs to a fingerprint of parameters, data and code: another training never continues it.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import io
@@ -14,13 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
 from petseg.errors import PetsegError
 from petseg.files import atomic_file
 from petseg.params import Training
+from petseg.training.team import Team
 
 _KEPT = 2  # the newest, and the one before in case that the newest is damaged
 _OUTDATED = 30 * 24 * 3600.0  # seconds after which what nobody continued is removed
@@ -115,6 +117,8 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Removes them all: the training is done."""
+        for number in self._numbers():  # before the lock, so that nobody who gets it finds them
+            self._path(number).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _numbers(self) -> list[int]:
@@ -125,23 +129,33 @@ class Checkpoints:
 
 
 @contextmanager
-def alone(folder: Path, leads: bool = True) -> Iterator[None]:
-    """Holds `folder` for this process: of two equal trainings at once, the second waits until the first has ended.
+def alone(folder: Path, team: Team) -> Iterator[None]:
+    """Holds `folder` for this training: of two equal trainings at once, the second waits until the first has ended.
 
     Args:
-        leads: False in all but one process of a training; they need not hold it.
+        team: its processes; rank 0 holds the folder, and the others wait for it.
     """
-    if not leads:
+    lock = _try_lock(folder) if team.leads else None
+    if team.leads and lock is None:
+        print("another process trains exactly this; waiting for it to end", flush=True)
+    while team.any(team.leads and lock is None):
+        time.sleep(0.2)
+        lock = _try_lock(folder) if team.leads else None
+    with lock or contextlib.nullcontext():
         yield
-        return
+
+
+def _try_lock(folder: Path) -> TextIO | None:
+    """An open file in `folder`, which is made, locked by this process; None if another one has locked it."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another process trains exactly this; waiting for it to end", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    path = folder / "lock"
+    with contextlib.suppress(FileNotFoundError, BlockingIOError), contextlib.ExitStack() as on_failure:
+        lock = on_failure.enter_context(open(path, "a"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock.fileno()), path.stat()):  # else its owner has just removed it
+            on_failure.pop_all()
+            return lock
+    return None
 
 
 def remove_outdated(folder: Path) -> None:

@@ -3,21 +3,23 @@
 A signal only leaves a note, which the training looks for between two steps, where its state is whole and can be saved.
 """
 
+import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from petseg.errors import PetsegError
+from petseg import errors
 
 GRACE = 4.0  # seconds that a step may take to end; after that the process ends with the checkpoint that it has
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_POLL = 0.5  # seconds between two looks at the processes above
 
 
-class Interrupted(PetsegError):  # noqa: N818, it is no error
+class Interrupted(errors.PetsegError):
     """A training was stopped by a signal. The exit status is 128 + the signal's number, as shells count.
 
     Args:
@@ -52,52 +54,59 @@ class Watch:
         Python runs a signal's handler between two of its own instructions, so a long step in C++ (or one that waits for
         another process) would not be interrupted; the pipe gets the signal's number at once.
         """
-        number = 0
-        while number not in _SIGNALS:
-            byte = os.read(pipe, 1)
-            if not byte:
+        number = None
+        while number not in errors.STOPS:
+            number = os.read(pipe, 1)[0]
+            if number == 0:
                 return  # the watch has ended
-            number = byte[0]
         if ended.wait(GRACE):
             return
         with self._saving:
-            print(Interrupted(number, "its last checkpoint"), file=sys.stderr, flush=True)
-            os._exit(128 + number)
+            os._exit(errors.show(Interrupted(number, "its last checkpoint")))
 
 
 @contextmanager
 def watch() -> Iterator[Watch]:
-    """Yields a `Watch` that notes SIGTERM, SIGINT and the death of the `dvc` that runs this process, if one does."""
+    """Yields a `Watch` that notes SIGTERM and SIGINT."""
     result, ended = Watch(), threading.Event()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    before = [signal.signal(number, result.note) for number in _SIGNALS]
+    before = [signal.signal(number, result.note) for number in errors.STOPS]
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threads = [threading.Thread(target=result._hurry, args=(reader, ended), daemon=True)]
-    if "DVC_STAGE" in os.environ:
-        threads.append(threading.Thread(target=_follow, args=(_dvc_above(), ended), daemon=True))
-    for thread in threads:
-        thread.start()
+    hurry = threading.Thread(target=result._hurry, args=(reader, ended), daemon=True)
+    hurry.start()
     try:
         yield result
     finally:
         ended.set()
         signal.set_wakeup_fd(wakeup)
-        for number, handler in zip(_SIGNALS, before, strict=True):
+        for number, handler in zip(errors.STOPS, before, strict=True):
             signal.signal(number, handler)
+        os.write(writer, b"\0")  # closing it would not do: data workers, forked meanwhile, hold it open too
+        hurry.join()
         os.close(writer)
-        for thread in threads:
-            thread.join()
         os.close(reader)
 
 
-def _follow(ancestors: list[tuple[int, str]], ended: threading.Event) -> None:
-    """Sends this process SIGTERM once one of its ancestors has died."""
-    while not ended.wait(0.5):
-        if any(_started(pid) != started for pid, started in ancestors):
-            print("dvc has died; its training ends too", file=sys.stderr, flush=True)
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
+def follow_dvc() -> None:
+    """Sends this process SIGTERM once the `dvc` or the torchrun that started it, if one did, has died.
+
+    To be called first of all: a process that has lost its parent cannot tell any more who that was.
+    """
+    ancestors = _dvc_above() if "DVC_STAGE" in os.environ else []
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        ancestors.append((os.getppid(), _started(os.getppid())))
+    if ancestors:
+        starter = "dvc" if "DVC_STAGE" in os.environ else "process"
+        threading.Thread(target=_follow, args=(ancestors, starter), daemon=True).start()
+
+
+def _follow(ancestors: list[tuple[int, str]], starter: str) -> None:
+    while all(_started(pid) == started for pid, started in ancestors):
+        time.sleep(_POLL)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with contextlib.suppress(OSError):  # what it had for output may have gone with it
+        print(f"the {starter} that started this has died, so this ends too", file=sys.stderr, flush=True)
 
 
 def _dvc_above() -> list[tuple[int, str]]:

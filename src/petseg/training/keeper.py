@@ -28,7 +28,7 @@ class Keeper:
 
     def resume(self, state: State) -> bool:
         """Puts `state` where the newest checkpoint stands; False if there is none."""
-        saved = self.store.load()
+        saved = self.team.from_leader(self.store.load)
         if saved is not None:
             state.load_dict(saved, dices=self.team.leads)
         return saved is not None
@@ -45,13 +45,22 @@ class Keeper:
         """
         stop = self.team.any(self.watch.signal is not None)
         if stop or self.team.any(self.team.leads and self.store.due()):
-            dices = self.team.sum(state.dices)
-            if self.team.leads:
-                with self.watch.saving():
-                    self.store.save(state.to_dict(dices, progress.seconds))
+            self.save(state, progress)
         if stop:
             self.team.any(True)  # answered once rank 0 has saved
             raise interrupts.Interrupted(self.watch.signal or signal.SIGTERM, str(state))
+
+
+    def save(self, state: State, progress: Progress) -> None:
+        """Writes a checkpoint; called by all processes.
+
+        Raises:
+            PetsegError: the disk is full.
+        """
+        dices = self.team.sum(state.dices)
+        if self.team.leads:
+            with self.watch.saving():
+                self.store.save(state.to_dict(dices, progress.seconds))
 
 
 @contextmanager
@@ -62,11 +71,11 @@ def session(training: Training, plan: Plan, data_sha256: str) -> Iterator[Keeper
         PetsegError: memory ran out, or another process of the team died.
     """
     folder = checkpoints.home() / f"{training.network}-{checkpoints.fingerprint(training, plan.precision, data_sha256)}"
-    with interrupts.watch() as watch, team.join(plan.device) as processes, checkpoints.alone(folder, processes.leads):
+    with interrupts.watch() as watch, team.join(plan.device) as processes, checkpoints.alone(folder, processes):
         store = checkpoints.Checkpoints(folder, checkpoints.interval())
         try:
             yield Keeper(store, watch, processes)
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error):
                 raise
             raise PetsegError(_smaller(training, plan)) from None
@@ -75,16 +84,24 @@ def session(training: Training, plan: Plan, data_sha256: str) -> Iterator[Keeper
             checkpoints.remove_outdated(folder.parent)
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def _out_of_memory(error: Exception) -> bool:
+    text = str(error)  # of a CPU; and of cuBLAS and cuDNN, which say it in their own way
+    by_kind = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return by_kind or "can't allocate memory" in text or "ALLOC_FAILED" in text
 
 
 def _smaller(training: Training, plan: Plan) -> str:
     """The sentence for memory that ran out, with what to try."""
     at_once = training.micro_batch or training.batch_size
-    size = max(64, int(training.image_size / 2**0.5) // 64 * 64)
+    size = int(training.image_size / 2**0.5) // 64 * 64
+    choices = [f"{training.network}.width={max(4, training.width // 2)}"]
+    if size >= 64:
+        choices.insert(0, f"image_size={size}")
+    if training.micro_batch is None and at_once > 2:
+        choices.insert(0, f"batch_size={at_once // 2}")
+    if at_once > 2:
+        choices.insert(0, f"train.micro_batch={at_once // 2}, which computes the same batch in parts")
     return (
         f"Out of memory on {plan.device} with {at_once} images of {training.image_size} pixels at once; try "
-        f"train.micro_batch={max(2, at_once // 2)}, which computes the same batch in parts, or "
-        f"batch_size={max(2, training.batch_size // 2)}, or image_size={size}."
+        f"{', or '.join(choices)}."
     )

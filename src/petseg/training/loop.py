@@ -98,7 +98,7 @@ def train(
             between_steps()
             size = sizes[state.step]
             pixels, truth = plan.inputs(images, masks)  # (B, 3, H, W), 0 to 255, and (B, 1, H, W), 0 or 1
-            parts = params.parts(-(-size // team.size))
+            parts = team.parts(size, params.parts(size))
             loss, dice = train_step(forward, optimizer, pixels, truth, parts, plan, team)
             state.losses[state.step], state.dices[state.step] = loss, dice  # looking at them would wait for the device
             state.step, state.images = state.step + 1, state.images + size
@@ -123,6 +123,7 @@ def train(
         progress.epoch(row)
         schedule.step()
         state.epoch, state.step = state.epoch + 1, 0
+    keeper.save(state, progress)  # should what follows not end well, nothing is to be trained again
     progress.close()
     rate = state.images / progress.seconds
     waited = progress.waited / progress.own_seconds

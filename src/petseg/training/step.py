@@ -15,7 +15,13 @@ from petseg.training.team import Team
 
 
 def train_step(
-    forward: nn.Module, optimizer: Optimizer, pixels: Tensor, truth: Tensor, parts: int, plan: Plan, team: Team
+    forward: nn.Module,
+    optimizer: Optimizer,
+    pixels: Tensor,
+    truth: Tensor,
+    parts: list[slice],
+    plan: Plan,
+    team: Team,
 ) -> tuple[Tensor, Tensor]:
     """Changes the weights by the gradient of the whole batch's loss, however the batch is divided.
 
@@ -30,13 +36,14 @@ def train_step(
         forward: the network, or what wraps it; pixels (B, 3, H, W) -> logits (B, 1, H, W).
         pixels: (B, 3, H, W) in [0, 255], this process's images, as `Plan.inputs` gives them.
         truth: (B, 1, H, W), 0 or 1.
+        parts: of these images, as `Team.parts` gives them; as many in every process.
 
     Returns:
         The loss of the whole batch, and the sum of Dice over this process's images, float64; both on the device, so
         that nobody waits for them.
     """
-    chunks = list(zip(pixels.tensor_split(parts), truth.tensor_split(parts), strict=True))
-    rest = _sums(forward, chunks, plan) if parts > 1 else None
+    chunks = [(pixels[part], truth[part]) for part in parts]
+    rest = _sums(forward, chunks, plan) if len(chunks) > 1 else None
     optimizer.zero_grad(set_to_none=True)
     dices = []
     for i, (x, y) in enumerate(chunks):

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 class SyncBatchNorm2d(nn.BatchNorm2d):
     """`BatchNorm2d` whose mean and variance in training are those of all processes' batches together.
 
-    (B, C, H, W) -> (B, C, H, W); a process may have no image at all (B = 0). Sums are taken in float64.
+    (B, C, H, W) -> (B, C, H, W); a process may have no image at all (B = 0). Rounded where `BatchNorm2d` rounds: for
+    contiguous float32 maps the outcome has the very bits that one process gives for all images, so that no ReLU is open
+    in one and shut in the other, which would change gradients by far more than rounding does.
     """
 
     @classmethod
@@ -26,34 +28,67 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        wide = x.double()
-        count = wide.new_full((1,), x.numel() / x.shape[1])
-        parts = torch.cat([wide.sum((0, 2, 3)), wide.square().sum((0, 2, 3)), count])  # (2C + 1,)
-        total, square, count = _SumForAll.apply(parts).split([x.shape[1], x.shape[1], 1])
-        mean = total / count
-        variance = square / count - mean.square()
-        if self.track_running_stats:
-            with torch.no_grad():
+        with torch.no_grad():
+            mean, variance, count = _statistics(x.float())
+            if self.track_running_stats:
                 self.num_batches_tracked.add_(1)
-                self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-                unbiased = variance * count / (count - 1)
-                self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
-        scale = self.weight / (variance + self.eps).sqrt()
-        shift = self.bias - mean * scale
-        return torch.addcmul(shift[:, None, None], wide, scale[:, None, None]).to(x.dtype)
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_var.lerp_((variance * count / (count - 1)).float(), self.momentum)
+        return _Normalize.apply(x.float(), self.weight, self.bias, mean, variance, count, self.eps).to(x.dtype)
 
 
-class _SumForAll(torch.autograd.Function):
-    """The sum over all processes. Each process's outcome depends on it, so its gradient is a sum over all too."""
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean (C,) float32, biased variance (C,) float64 and number of values a channel (1,) over all processes."""
+    count = x.new_full((1,), x.numel() / x.shape[1], dtype=torch.float64)
+    total, count = _sum_over_all(torch.cat([_channel_sums(x), count])).split([x.shape[1], 1])
+    mean = (total / count).float()
+    variance = _sum_over_all(_channel_sums((x - _channels(mean)).square())) / count
+    return mean, variance, count
+
+
+class _Normalize(torch.autograd.Function):
+    """(x - mean) / √(variance + eps) * weight + bias, with the gradient through mean and variance: Ioffe and Szegedy
+    2015, section 3. Parameters get this process's part of their gradients, as from any other layer."""
 
     @staticmethod
-    def forward(ctx: object, part: Tensor) -> Tensor:
-        total = part.clone()
-        dist.all_reduce(total)
-        return total
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        count: Tensor,
+        eps: float,
+    ) -> Tensor:
+        inverse = (variance.float().double() + eps).rsqrt().float()
+        scale = inverse * weight
+        shift = (bias.double() - mean.double() * scale.double()).float()
+        ctx.save_for_backward(x, mean, inverse, scale, count)
+        return torch.addcmul(_channels(shift), x, _channels(scale))
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:
-        gradient = gradient.clone()
-        dist.all_reduce(gradient)
-        return gradient
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, mean, inverse, scale, count = ctx.saved_tensors
+        normal = (x - _channels(mean)) * _channels(inverse)
+        bias, weight = _channel_sums(gradient), _channel_sums(gradient * normal)
+        means = (_sum_over_all(torch.cat([bias, weight])) / count).float()
+        along_bias, along_weight = means.split(len(mean))
+        through = gradient - _channels(along_bias) - normal * _channels(along_weight)
+        return through * _channels(scale), weight.float(), bias.float(), None, None, None, None
+
+
+def _channel_sums(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (C,), summed in float64."""
+    return x.sum((0, 2, 3), dtype=torch.float64)
+
+
+def _channels(values: Tensor) -> Tensor:
+    """(C,) -> (C, 1, 1), which spreads over (B, C, H, W)."""
+    return values[:, None, None]
+
+
+def _sum_over_all(part: Tensor) -> Tensor:
+    """The sum of every process's `part`, in place."""
+    dist.all_reduce(part)
+    return part

@@ -1,11 +1,13 @@
 """The processes of one training. Each holds the whole network and takes its share of every batch."""
 
 import os
-import sys
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -35,6 +37,21 @@ class Team:
         """This process's part of a batch: every `size`-th item."""
         return items[self.rank :: self.size]
 
+    def parts(self, size: int, count: int) -> list[slice]:
+        """Where the parts of a batch begin and end among this process's images, if all divide it into `count` parts.
+
+        The parts are the same images whatever the number of processes; some may have none of theirs in a part.
+
+        Args:
+            size: images in the batch, all processes together.
+        """
+        ends = [size * part // count for part in range(count + 1)]  # in the whole batch
+        return [slice(self._before(start), self._before(stop)) for start, stop in pairwise(ends)]
+
+    def _before(self, end: int) -> int:
+        """How many of the first `end` images of a batch are this process's."""
+        return len(range(self.rank, end, self.size))
+
     def sum(self, part: Tensor) -> Tensor:
         """The sum of every process's `part`; its gradient is that of this process's part alone."""
         return part if self.size == 1 else _Sum.apply(part)
@@ -47,6 +64,13 @@ class Team:
         dist.all_reduce(wishes, dist.ReduceOp.MAX)
         return bool(wishes.item())
 
+    def from_leader(self, make: Callable[[], Any]) -> Any:
+        """What `make` gives in rank 0, in every process; picklable."""
+        made = [make() if self.leads else None]
+        if self.size > 1:
+            dist.broadcast_object_list(made)
+        return made[0]
+
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network as `loop.train` calls it: gradients become the mean over the processes after each backward pass,
         batch norm takes its statistics over all of them, and all begin with the weights of rank 0."""
@@ -55,9 +79,10 @@ class Team:
         device = next(network.parameters()).device
         convert = nn.SyncBatchNorm if device.type == "cuda" else SyncBatchNorm2d
         ids = [device] if device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(
-            convert.convert_sync_batchnorm(network), ids, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
+        network = convert.convert_sync_batchnorm(network)
+        wrapped = nn.parallel.DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
+        wrapped.broadcast_buffers = False  # equal everywhere as it is; torch deprecates the argument of that name
+        return wrapped
 
 
 class _Sum(torch.autograd.Function):
@@ -89,14 +114,13 @@ def join(device: torch.device) -> Iterator[Team]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
     try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
         yield Team(dist.get_rank(), dist.get_world_size())
     except RuntimeError as error:
         if not _lost_connection(error):
             raise
-        print(f"rank {dist.get_rank()} has lost another process", file=sys.stderr, flush=True)
-        time.sleep(_PATIENCE)  # torchrun ends this process meanwhile, and names the one that died first
+        _wait_for_the_end()
         raise PetsegError(f"Another process of this training died ({error}); run the same command again.") from None
     dist.destroy_process_group()
 
@@ -104,3 +128,10 @@ def join(device: torch.device) -> Iterator[Team]:
 def _lost_connection(error: RuntimeError) -> bool:
     """Whether a collective operation failed because a peer has gone."""
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
+
+
+def _wait_for_the_end() -> None:
+    """Leaves it to torchrun to end this process, too, and to name the one that died first."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(_PATIENCE)
