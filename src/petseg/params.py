@@ -54,7 +54,7 @@ class Split(Section):
 class Train(Section):
     """What both networks' training has in common beside the top-level keys."""
 
-    augment: Literal["a", "none"]
+    augment: Literal["a", "b", "c", "d_elastic", "d_elastic_or_crop", "none"]
     precision: Literal["auto", "fp32", "bf16"]
     micro_batch: BatchSize | None
     deterministic: bool

@@ -1,4 +1,4 @@
-"""Batches against `Augment.__call__`, which is albumentations; and each operation against its definition."""
+"""Batches against `Augment.__call__`, which is albumentations; of single operations see test_augment_operations.py."""
 
 import pickle
 import warnings
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from petseg.data.augment import POLICIES, A, Augment, Operation
+from petseg.data.augment import POLICIES, A, Augment
 from petseg.data.augment_batch import OPERATIONS, apply, collate
 
 # Of each transform: the greatest difference of a pixel, and of a sample's mean, in grey levels.
@@ -25,7 +25,23 @@ SINGLE = {
         0,
     ),
     "blur": (lambda size: A.GaussianBlur(p=1), 1, 0.01),
+    "shift": (lambda size: A.Affine(translate_percent={"x": (-0.4, 0.4), "y": (-0.2, 0.2)}, p=1), 0, 0),
+    "affine": (lambda size: A.Affine(scale=(0.5, 2.0), rotate=180, shear=(-20, 20), p=1), 1, 0.01),
+    "elastic": (lambda size: A.ElasticTransform(alpha=15, sigma=5, noise_distribution="uniform", p=1), 1, 0.01),
+    "elastic, far": (lambda size: A.ElasticTransform(alpha=400, sigma=5, p=1), 1, 0.01),
+    "brightness": (lambda size: jitter(brightness=(0.2, 3.0)), 0, 0),
+    "contrast": (lambda size: jitter(contrast=(0.1, 3.0)), 0, 0),
+    "saturation": (lambda size: jitter(saturation=(0.1, 3.0)), 1, 0.01),
+    # Of the way back from HSV, OpenCV cuts fractions off in one part of its code and rounds in another.
+    "hue": (lambda size: jitter(hue=(-0.5, 0.5)), 1, 0.4),
+    "all four": (lambda size: A.ColorJitter(p=1), 4, 0.5),
 }
+MOVES = {"crop", "rotate", "hflip", "vflip", "shift", "affine", "elastic", "elastic, far"}
+CHANGING = [policy for policy in POLICIES if policy != "none"]
+
+
+def jitter(brightness=(1.0, 1.0), contrast=(1.0, 1.0), saturation=(1.0, 1.0), hue=(0.0, 0.0)):
+    return A.ColorJitter(brightness, contrast, saturation, hue, p=1)
 
 
 def generator(index):
@@ -73,7 +89,7 @@ def test_each_transform_is_albumentations(monkeypatch, name, size, draw):
     images, masks, ours, our_masks = both(Augment("single", size), samples)
     before, masks_before = tensors(samples)
     assert (difference(ours, before).amax((1, 2, 3)) > 0).float().mean() > 0.9  # nearly each sample is changed
-    assert torch.equal(our_masks, masks_before) == (name not in ("crop", "rotate", "hflip", "vflip"))
+    assert torch.equal(our_masks, masks_before) == (name not in MOVES)
     assert difference(ours, images).max() <= pixel
     assert difference(ours, images).mean((1, 2, 3)).max() <= mean
     # OpenCV takes one column in 9,000 from its left neighbour, by a rounding error of its own.
@@ -82,12 +98,13 @@ def test_each_transform_is_albumentations(monkeypatch, name, size, draw):
     assert agree.mean() >= 0.9995
 
 
-@pytest.mark.parametrize(("size", "count"), [(64, 200), (128, 60)])
-def test_the_policy_is_albumentations(size, count):
+@pytest.mark.parametrize("policy", CHANGING)
+@pytest.mark.parametrize(("size", "count"), [(64, 100), (128, 30)])
+def test_each_policy_is_albumentations(policy, size, count):
     rng = np.random.default_rng(2)
-    images, masks, ours, our_masks = both(Augment("a", size), [picture(size, rng) for _ in range(count)])
-    assert difference(ours, images).max() <= 3  # a difference of 1 before a steep table
-    assert difference(ours, images).mean((1, 2, 3)).max() < 0.3
+    images, masks, ours, our_masks = both(Augment(policy, size), [picture(size, rng) for _ in range(count)])
+    assert difference(ours, images).max() <= 4  # a difference of 1 before a steep table
+    assert difference(ours, images).mean((1, 2, 3)).max() < (0.5 if policy == "b" else 0.3)  # "hue", see above
     assert (our_masks == masks).float().mean((1, 2, 3)).min() >= 0.995
 
 
@@ -118,8 +135,9 @@ def test_none_is_the_identity_and_inputs_are_left_alone():
     assert torch.equal(masks, kept[1])
 
 
-def test_a_sample_does_not_depend_on_its_batch():
-    augment, rng = Augment("a", 64), np.random.default_rng(5)
+@pytest.mark.parametrize("policy", CHANGING)
+def test_a_sample_does_not_depend_on_its_batch(policy):
+    augment, rng = Augment(policy, 64), np.random.default_rng(5)
     images, masks = tensors([random_pixels(64, rng) for _ in range(40)])
     records = [augment.draw(generator(i)) for i in range(40)]
     together, masks_together = apply(images, masks, collate(records))
@@ -143,28 +161,6 @@ def test_image_and_mask_move_together(monkeypatch):
     assert (masks != torch.from_numpy(mask)).flatten(1).any(1).sum() > 30
 
 
-def one(kind, value):
-    return collate([[], [Operation(0, kind, value)]])
-
-
-def test_warp_reads_x_then_y_and_is_black_outside():
-    """A shift on a picture that is not square: what was 2 to the right and 1 below; the mask stays within x <= 3."""
-    images = torch.arange(2 * 3 * 4 * 6, dtype=torch.uint8).view(2, 3, 4, 6) + 1
-    masks = torch.ones(2, 1, 4, 6, dtype=torch.uint8)
-    masks[:, :, :, 3] = 0
-    shift = np.array([[1, 0, 2, 1, 0, 0, -1, 6], [0, 1, 1, 0, 1, 0, -1, 4]], np.float32)
-    moved, moved_masks = apply(images, masks, one("warp", shift))
-    expected = torch.zeros(3, 4, 6, dtype=torch.uint8)
-    expected[:, :3, :4] = images[1, :, 1:, 2:]
-    assert torch.equal(moved[1], expected)
-    assert torch.equal(moved_masks, masks)
-    shift[0, 7] = 3
-    moved, moved_masks = apply(images, masks, one("warp", shift))
-    assert torch.equal(moved[1, :, 0], images[1, :, 1, [2, 3, 3, 3, 3, 3]])
-    assert moved_masks[1, 0, 0].tolist() == [1, 1, 1, 0, 0, 0]
-    assert torch.equal(moved[0], images[0])
-
-
 def test_a_cropped_mask_has_exact_columns_and_rows(monkeypatch):
     """floor(left + x * crop / size) in whole numbers, though it is computed in float32."""
     size = 600
@@ -179,43 +175,29 @@ def test_a_cropped_mask_has_exact_columns_and_rows(monkeypatch):
         assert torch.equal(moved[0, 0], masks[rows][:, columns])
 
 
-def test_blur_is_separable_and_mirrors_at_the_edge():
-    images, masks = torch.zeros(2, 3, 5, 7, dtype=torch.uint8), torch.zeros(2, 1, 5, 7, dtype=torch.uint8)
-    images[:, :, 2, 3], images[:, 0, 2, 1] = 200, 100
-    blurred, _ = apply(images, masks, one("blur", np.array([0.25, 0.5, 0.25], np.float32)))
-    assert blurred[1, 1, 1:4, 2:5].tolist() == [[12, 25, 12], [25, 50, 25], [12, 25, 12]]  # 12.5 to even
-    assert blurred[1, 0, 2].tolist() == [25, 25, 38, 50, 25, 0, 0]  # at 0 twice a quarter of the 50 beside it
-
-
-def test_noise_saturates():
-    images, masks = torch.full((2, 3, 2, 2), 100, dtype=torch.uint8), torch.zeros(2, 1, 2, 2, dtype=torch.uint8)
-    noise = np.zeros((2, 2, 3), np.int16)
-    noise[0, 1] = 300, -300, 7
-    noisy, _ = apply(images, masks, one("noise", noise))
-    assert noisy[1, :, 0, 1].tolist() == [255, 0, 107]
-    assert (noisy != 100).sum() == 3
-
-
 def test_a_record_is_small_and_survives_being_sent():
-    augment = Augment("a", 64)
-    records = [augment.draw(generator(i)) for i in range(64)]
-    batch = pickle.loads(pickle.dumps(collate(records)))
-    happened = [(o.stage, o.kind) for record in records for o in record]
-    assert [(s.kind, len(s.rows), len(s.values)) for s in batch.steps] == [
-        (kind, happened.count((stage, kind)), happened.count((stage, kind))) for stage, kind in sorted(set(happened))
-    ]
-    assert {s.kind for s in batch.steps} == set(OPERATIONS)
-    for step in batch.steps:
-        assert step.rows.tolist() == [i for i in range(64) if step.kind in {o.kind for o in records[i]}]
-    assert {s.kind: s.values.dtype for s in batch.steps if s.kind in ("noise", "table")} == {
-        "noise": torch.int16,
-        "table": torch.uint8,
-    }
+    seen = set()
+    for policy in CHANGING:
+        augment = Augment(policy, 64)
+        records = [augment.draw(generator(i)) for i in range(64)]
+        batch = pickle.loads(pickle.dumps(collate(records)))
+        happened = [(o.stage, o.kind) for record in records for o in record]
+        assert [(s.kind, len(s.rows), len(s.values)) for s in batch.steps] == [
+            (kind, happened.count((stage, kind)), happened.count((stage, kind)))
+            for stage, kind in sorted(set(happened))
+        ]
+        for (stage, kind), step in zip(sorted(set(happened)), batch.steps, strict=True):
+            rows = [i for i, record in enumerate(records) if (stage, kind) in {(o.stage, o.kind) for o in record}]
+            assert step.rows.tolist() == rows
+            assert step.values.dtype == {"noise": torch.int16, "table": torch.uint8}.get(kind, step.values.dtype)
+            seen.add(kind)
+    assert seen == set(OPERATIONS)
 
 
-def test_the_host_never_asks_for_what_the_device_computes():
+@pytest.mark.parametrize("policy", CHANGING)
+def test_the_host_never_asks_for_what_the_device_computes(policy):
     """On the meta device there are no numbers to ask for: .item(), nonzero and the like raise."""
-    augment = Augment("a", 64)
+    augment = Augment(policy, 64)
     record = collate([augment.draw(generator(i)) for i in range(64)])
     images = torch.empty(64, 3, 64, 64, dtype=torch.uint8, device="meta")
     masks = torch.empty(64, 1, 64, 64, dtype=torch.uint8, device="meta")
@@ -223,9 +205,10 @@ def test_the_host_never_asks_for_what_the_device_computes():
     assert (images.shape, masks.shape) == ((64, 3, 64, 64), (64, 1, 64, 64))
 
 
+@pytest.mark.parametrize("policy", CHANGING)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_gives_the_same_without_waiting():
-    augment, rng = Augment("a", 128), np.random.default_rng(6)
+def test_a_gpu_gives_the_same_without_waiting(policy):
+    augment, rng = Augment(policy, 128), np.random.default_rng(6)
     images, masks = tensors([picture(128, rng) for _ in range(64)])
     record = collate([augment.draw(generator(i)) for i in range(64)])
     expected, expected_masks = apply(images, masks, record)
@@ -238,6 +221,6 @@ def test_a_gpu_gives_the_same_without_waiting():
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(ours, again)
-    assert difference(ours.cpu(), expected).max() <= 3
+    assert difference(ours.cpu(), expected).max() <= 4
     assert difference(ours.cpu(), expected).mean() < 0.01
     assert (our_masks.cpu() == expected_masks).float().mean() > 0.9999
