@@ -4,7 +4,6 @@ import _here  # noqa: F401
 
 import argparse
 import sys
-from datetime import UTC, datetime
 
 import pandas as pd
 
@@ -27,13 +26,12 @@ def main() -> None:
 
 
 def train(name: str, p: params.Params) -> None:
-    training, started = p.training(name), datetime.now(UTC).isoformat(timespec="seconds")
+    training = p.training(name)
     how, data_sha256 = plan.choose(training, machine.device()), fingerprint.training_data(packed.PACKED)
     seeding.seed_everything(training.seed, training.deterministic)
     network = models.build(name, p)
-    images, trimaps = packed.load_split("train", size=training.image_size)
+    valid, (images, trimaps) = (packed.load_split(split, size=training.image_size) for split in ("valid", "train"))
     samples = batches.Samples(images, trimaps, augment.Augment(training.augment, training.image_size), training.seed)
-    valid = packed.load_split("valid", size=training.image_size)
     with keeper.session(training, how, data_sha256) as keep:
         if keep.team.leads:
             print(f"{name}: {p.origins(name)}; on {how}, {keep.team}", flush=True)
@@ -41,14 +39,12 @@ def train(name: str, p: params.Params) -> None:
         params.check_unchanged(p, (*KEYS, name))
         if not keep.team.leads:
             return
-        after_epoch(name, result.history, p)  # once more: it may have gone on after the last epoch
+        after_epoch(name, result.history, p)  # it may have gone on after its last epoch
         weights.save(f"models/{name}.safetensors", result.state, training, data_sha256)
-        scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
-        scores |= {"parameters": models.count_parameters(network)}
+        scores = result.scores() | {"parameters": models.count_parameters(network)}
         files.write_json(f"metrics/train_{name}.json", {name: scores})
-        facts = machine.describe(how.device) | {"processes": keep.team.size, "precision": how.precision}
-        facts |= {"started": started, "data_sha256": data_sha256} | result.speed()
-        files.write_json(f"models/{name}.run.json", facts)
+        facts = {"processes": keep.team.size, "precision": how.precision, "data_sha256": data_sha256}
+        files.write_json(f"models/{name}.run.json", machine.describe(how.device) | facts | result.run())
         print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {result.seconds:.0f} s")
 
 

@@ -50,7 +50,6 @@ class Keeper:
             self.team.any(True)  # answered once rank 0 has saved
             raise interrupts.Interrupted(self.watch.signal or signal.SIGTERM, str(state))
 
-
     def save(self, state: State, progress: Progress) -> None:
         """Writes a checkpoint; called by all processes.
 

@@ -33,13 +33,19 @@ class Result:
     state: dict[str, Tensor]
     best: Row
     history: list[Row]
-    seconds: float
+    started: str  # when this process began, ISO 8601, UTC
+    seconds: float  # that the training took, with those of stopped processes before
     images_per_second: float  # trained on, the time for validation included
     waited: float  # share of the time in which this process waited for data
 
-    def speed(self) -> dict[str, float]:
-        """The last three, rounded for people."""
+    def scores(self) -> dict[str, float]:
+        """The best row but for its learning rate, rounded for people."""
+        return {key: round(value, 6) for key, value in self.best.items() if key != "lr"}
+
+    def run(self) -> dict[str, str | float]:
+        """When and how fast, rounded for people."""
         return {
+            "started": self.started,
             "seconds": round(self.seconds, 1),
             "images_per_second": round(self.images_per_second, 1),
             "waited_for_data": round(self.waited, 4),
@@ -127,7 +133,7 @@ def train(
     progress.close()
     rate = state.images / progress.seconds
     waited = progress.waited / progress.own_seconds
-    return Result(state.best_weights, state.best, state.history, progress.seconds, rate, waited)
+    return Result(state.best_weights, state.best, state.history, progress.started, progress.seconds, rate, waited)
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -28,6 +29,7 @@ class Progress:
         self._name, self._epochs, self._state, self._quiet = name, epochs, state, quiet
         self._before = state.seconds
         self.waited = 0.0  # seconds that went by between two steps, waiting for the next batch
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self._started = self._looked = time.perf_counter()
         done = state.epoch * state.steps + state.step
         self._bar = tqdm(
