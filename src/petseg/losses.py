@@ -33,7 +33,8 @@ def bce_dice_of_sums(sums: Tensor) -> Tensor:
     [0, 1]; without any pet in the batch it is 1, whatever is predicted.
     """
     bce, overlap, total, pixels = sums
-    return bce / pixels + 1 - 2 * overlap / total.clamp_min(torch.finfo(sums.dtype).tiny)
+    least = torch.finfo(torch.float32).tiny  # gradients are float32, in which its inverse is still finite
+    return bce / pixels + 1 - 2 * overlap / total.clamp_min(least)
 
 
 def bce_dice_loss(logits: Tensor, truth: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def device() -> "torch.device":
     Of several processes that torchrun started, each takes the GPU of its own local rank.
 
     Raises:
-        PetsegError: the device that PETSEG_DEVICE names is not there.
+        PetsegError: the device that PETSEG_DEVICE names is not there, or torchrun started more processes than GPUs.
     """
     import torch
 
@@ -48,7 +48,12 @@ def device() -> "torch.device":
     here = {"cpu", *(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))}
     if name not in here:
         raise PetsegError(f"PETSEG_DEVICE is {name!r}; this machine has {', '.join(sorted(here))}.")
-    return torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if name == "cuda" else name)
+    if name != "cuda":
+        return torch.device(name)
+    rank = int(os.environ.get("LOCAL_RANK", 0))
+    if rank >= gpus:
+        raise PetsegError(f"Local rank {rank} has no GPU, for there are {gpus}; start one process a GPU.")
+    return torch.device("cuda", rank)
 
 
 def processes() -> int:

@@ -1,0 +1,58 @@
+"""Memory that runs out is a sentence with what to try."""
+
+import pytest
+import torch
+
+import trainings
+from petseg.errors import PetsegError
+from petseg.training import keeper
+
+
+def sentence(fail, **overrides):
+    """What a training says in which `fail` is called."""
+    training = trainings.settings(**overrides).training("unet")
+    with pytest.raises(PetsegError) as error, keeper.session(training, trainings.PLAN, "0"):
+        fail()
+    return str(error.value)
+
+
+def on_a_gpu():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def in_a_library():
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+def on_a_cpu():
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def in_numpy():
+    raise MemoryError("Unable to allocate 2.00 GiB for an array")
+
+
+@pytest.mark.parametrize("fail", [on_a_gpu, in_a_library, on_a_cpu, in_numpy])
+def test_out_of_memory_names_what_there_was_and_what_to_try(fail, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = sentence(fail, image_size=256, batch_size=64, **{"unet.width": 64})
+    assert said == (
+        "Out of memory on cpu with 64 images of 256 pixels at once; try train.micro_batch=32, which computes the same "
+        "batch in parts, or batch_size=32, or image_size=128, or unet.width=32."
+    )
+
+
+def test_only_what_is_smaller_is_proposed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sentence(on_a_cpu, **{"train.micro_batch": 2, "unet.width": 64}).endswith("at once; try unet.width=32.")
+    assert "; try train.micro_batch=4, which" in sentence(on_a_cpu, batch_size=16, **{"train.micro_batch": 8})
+    assert "batch_size" not in sentence(on_a_cpu, batch_size=16, **{"train.micro_batch": 8})
+
+
+def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(RuntimeError, match="shape"),
+        keeper.session(trainings.settings().training("unet"), trainings.PLAN, "0"),
+    ):
+        raise RuntimeError("The size of tensor a does not match: a shape")
