@@ -1,7 +1,9 @@
 """What the benchmarks share: figures of a process of its own, and where and what was measured."""
 
 import json
-import resource
+import multiprocessing
+import os
+import re
 import statistics
 import subprocess
 import sys
@@ -31,11 +33,12 @@ def medians(script: str, task: dict, rounds: int, *measures: str) -> list[dict[s
 
 
 def memory(device: torch.device) -> float:
-    """GiB at the peak: of the GPU's memory, or of this process and its largest worker."""
+    """GiB at the peak: of the GPU's memory, or of this process and its data workers, each page counted in each."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used) / 2**20
+    pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+    peaks = [re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1] for pid in pids]
+    return sum(map(int, peaks)) / 2**20
 
 
 def headline() -> str:

@@ -34,7 +34,7 @@ def main() -> None:
                     how.place(network),
                     *test,
                     original=lambda i: images.read_trimap(paths[i]),
-                    batch_size=training.batch_size,
+                    batch_size=training.micro_batch or training.batch_size,
                     plan=how,
                     on_batch=bar.update,
                 )

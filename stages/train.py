@@ -36,9 +36,9 @@ def train(name: str, p: params.Params) -> None:
         if keep.team.leads:
             print(f"{name}: {p.origins(name)}; on {how}, {keep.team}", flush=True)
         result = loop.train(network, samples, valid, training, how, keep, lambda rows: after_epoch(name, rows, p))
-        params.check_unchanged(p, (*KEYS, name))
         if not keep.team.leads:
             return
+        params.check_unchanged(p, (*KEYS, name))
         after_epoch(name, result.history, p)  # it may have gone on after its last epoch
         weights.save(f"models/{name}.safetensors", result.state, training, data_sha256)
         scores = result.scores() | {"parameters": models.count_parameters(network)}

@@ -76,12 +76,17 @@ def processes() -> int:
     return int(text)
 
 
+def local_processes() -> int:
+    """Training processes on this machine: as torchrun started them, or `processes`."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or processes()
+
+
 def has_bf16(device: "torch.device") -> bool:
     """Whether the hardware itself computes in bfloat16; emulated, it would be slower than float32."""
     import torch
 
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # since Ampere
     flags = _cpu_info("flags", "Features").split()  # x86 and Arm
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
 

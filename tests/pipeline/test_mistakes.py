@@ -28,9 +28,7 @@ def test_after_a_mistake_everything_comes_back(project, old, new, words):
 
 def test_parameters_that_change_while_a_stage_runs_are_not_recorded(project):
     """DVC's open bug 11058: it would write the new learning rate beside the old one's result."""
-    project.edit(
-        "src/petseg/training/loop.py", "        on_epoch(result.history)", "        on_epoch(result.history); _later()"
-    )
+    project.edit("src/petseg/training/loop.py", "on_epoch(state.history)", "on_epoch(state.history); _later()")
     project.edit(
         "src/petseg/training/loop.py",
         "\n\n@dataclass",

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import random
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,15 +39,21 @@ class StopAt(Watch):
         pass
 
 
+BF16 = replace(trainings.PLAN, precision="bf16", channels_last=True)
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("at", range(1, 13))
-def test_stopped_at_any_step_and_validation(name, at, tmp_path):
+@pytest.mark.parametrize(
+    ("at", "plan", "width"), [*((at, trainings.PLAN, 4) for at in range(1, 13)), (8, BF16, 16), (11, BF16, 16)]
+)
+def test_stopped_at_any_step_and_validation(name, at, plan, width, tmp_path):
     """10 images in steps of 4, 4 and 2 and two batches to validate: 6 looks an epoch."""
-    expected, _ = trainings.run(name, epochs=2)
+    how = {"epochs": 2, "plan": plan, f"{name}.width": width}
+    expected, _ = trainings.run(name, **how)
     stopping = trainings.keeper(tmp_path / "kept", watch=StopAt(at))
     with pytest.raises(Interrupted, match="SIGTERM"):
-        trainings.run(name, epochs=2, keep=stopping)
-    resumed, _ = trainings.run(name, epochs=2, keep=trainings.keeper(tmp_path / "kept"))
+        trainings.run(name, keep=stopping, **how)
+    resumed, _ = trainings.run(name, keep=trainings.keeper(tmp_path / "kept"), **how)
     assert content(resumed, name, tmp_path) == content(expected, name, tmp_path)
 
 
@@ -84,8 +91,9 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
     begun = time.monotonic()
     start(tmp_path / "whole").join()
     length = time.monotonic() - begun
-    kills = 0
+    kills = resumed = 0
     while kills < 20:
+        resumed += any((tmp_path / "killed" / "kept").glob("*.ckpt"))
         process = start(tmp_path / "killed")
         process.join(timeout=chance.uniform(0, 2 * length / 20) + length / 60)
         if process.exitcode is None:
@@ -98,6 +106,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
     process = start(tmp_path / "killed")
     process.join()
     assert process.exitcode == 0
+    assert resumed >= 5  # else the moments were no test
     assert (tmp_path / "killed" / "done").read_bytes() == (tmp_path / "whole" / "done").read_bytes()
 
 

@@ -107,4 +107,4 @@ def _leave_signals(worker: int) -> None:
     """Makes a worker leave signals, which often come to a whole group, to the process that it works for."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(5))  # meanwhile that saves, and ends its workers itself
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(60))  # meanwhile that saves, and ends its workers

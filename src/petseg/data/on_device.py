@@ -14,7 +14,7 @@ from petseg.data.ordered import foreground
 
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
 
-_SHARE = 0.3  # of a GPU's free memory that the images may take
+_SHARE = 0.25  # of a GPU's memory that the images may take; not of what is free, or equal runs might differ
 
 
 def train_batches(samples: Samples, order: EpochOrder, device: torch.device, workers: int) -> Iterable[Batch]:
@@ -27,8 +27,8 @@ def train_batches(samples: Samples, order: EpochOrder, device: torch.device, wor
     """
     if device.type != "cuda":
         return loader(samples, order, workers, samples.collate)
-    free, _ = torch.cuda.mem_get_info(device)
-    if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * free:
+    memory = torch.cuda.get_device_properties(device).total_memory
+    if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * memory:
         return loader(samples, order, workers, samples.collate, pin=True)
     return OnDevice(samples, order, device, workers)
 

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -39,11 +40,12 @@ def fingerprint(training: Training, precision: str, data_sha256: str) -> str:
     """What must be equal for one process to continue another's training, as 16 hex digits.
 
     That is parameters, the precision that was chosen, data, and code: all modules of petseg that are loaded by now, and
-    torch's version.
+    the versions of the libraries that compute.
     """
     modules = sorted((name, sys.modules[name].__file__) for name in sys.modules if name.split(".")[0] == "petseg")
     code = {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in modules}
-    made_by = [training.model_dump(), precision, data_sha256, code, torch.__version__]
+    libraries = [torch.__version__] + [version(name) for name in ("numpy", "albumentations")]
+    made_by = [training.model_dump(), precision, data_sha256, code, libraries]
     return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -161,8 +163,9 @@ def _try_lock(folder: Path) -> TextIO | None:
 def remove_outdated(folder: Path) -> None:
     """Removes the checkpoints in `folder` that nobody has touched for 30 days."""
     for old in folder.glob("*"):
-        if time.time() - old.stat().st_mtime > _OUTDATED:
-            shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another training has removed its own
+            if time.time() - old.stat().st_mtime > _OUTDATED:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -43,11 +43,11 @@ class Keeper:
             Interrupted: a signal came to one of the processes; a checkpoint was written.
             PetsegError: the disk is full.
         """
-        stop = self.team.any(self.watch.signal is not None)
-        if stop or self.team.any(self.team.leads and self.store.due()):
+        stop, due = self.team.any_of_each(self.watch.signal is not None, self.team.leads and self.store.due())
+        if stop or due:
             self.save(state, progress)
         if stop:
-            self.team.any(True)  # answered once rank 0 has saved
+            self.team.wait()  # for rank 0, which saves
             raise interrupts.Interrupted(self.watch.signal or signal.SIGTERM, str(state))
 
     def save(self, state: State, progress: Progress) -> None:
@@ -84,9 +84,9 @@ def session(training: Training, plan: Plan, data_sha256: str) -> Iterator[Keeper
 
 
 def _out_of_memory(error: Exception) -> bool:
-    text = str(error)  # of a CPU; and of cuBLAS and cuDNN, which say it in their own way
+    text = str(error)  # of a CPU; of CUDA itself, cuBLAS and cuDNN, which say it in their own way
     by_kind = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return by_kind or "can't allocate memory" in text or "ALLOC_FAILED" in text
+    return by_kind or any(part in text for part in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
 
 
 def _smaller(training: Training, plan: Plan) -> str:

@@ -113,7 +113,8 @@ def train(
                 progress.show(state.epoch + 1, state.losses[: state.step].mean().item())
         between_steps()
         check_finite(state.losses, params.network, state.epoch, lr)
-        valid_loss, valid_dice = evaluate(network, *valid, params.batch_size, plan, team, between_steps)
+        at_once = params.micro_batch or params.batch_size
+        valid_loss, valid_dice = evaluate(network, *valid, at_once, plan, team, between_steps)
         if not math.isfinite(valid_loss):
             where = f"after epoch {state.epoch + 1}"
             raise PetsegError(not_finite(params.network, "valid loss", valid_loss, where, lr))

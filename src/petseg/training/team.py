@@ -57,12 +57,20 @@ class Team:
         return part if self.size == 1 else _Sum.apply(part)
 
     def any(self, wish: bool) -> bool:
-        """Whether any process wishes it. Asked between two steps, on the CPU: it does not wait for a GPU."""
+        """Whether any process has this wish."""
+        return self.any_of_each(wish)[0]
+
+    def any_of_each(self, *wishes: bool) -> list[bool]:
+        """`any` of several at once. Asked between two steps, on the CPU: it does not wait for a GPU."""
         if self.size == 1:
-            return wish
-        wishes = torch.tensor([int(wish)])
-        dist.all_reduce(wishes, dist.ReduceOp.MAX)
-        return bool(wishes.item())
+            return list(wishes)
+        counts = torch.tensor(wishes, dtype=torch.int32)
+        dist.all_reduce(counts, dist.ReduceOp.MAX)
+        return [bool(count) for count in counts.tolist()]
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        self.any(True)
 
     def from_leader(self, make: Callable[[], Any]) -> Any:
         """What `make` gives in rank 0, in every process; picklable."""
@@ -80,9 +88,17 @@ class Team:
         convert = nn.SyncBatchNorm if device.type == "cuda" else SyncBatchNorm2d
         ids = [device] if device.type == "cuda" else None
         network = convert.convert_sync_batchnorm(network)
+        for module in network.modules():
+            if isinstance(module, nn.SyncBatchNorm):
+                module.register_forward_pre_hook(_float_if_empty)
         wrapped = nn.parallel.DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
         wrapped.broadcast_buffers = False  # equal everywhere as it is; torch deprecates the argument of that name
         return wrapped
+
+
+def _float_if_empty(norm: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+    """Without any image torch's batch norm sends zeros of its input's type, but the other processes send float32."""
+    return (inputs[0].float(),) if len(inputs[0]) == 0 else None
 
 
 class _Sum(torch.autograd.Function):
@@ -109,11 +125,11 @@ def join(device: torch.device) -> Iterator[Team]:
     Raises:
         PetsegError: another process of the team has died.
     """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     if not launched():
         yield Team()
         return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
         yield Team(dist.get_rank(), dist.get_world_size())
