@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
-from petseg.errors import PetsegError
+from petseg.errors import STOPS, PetsegError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,7 +22,7 @@ def in_order(
 ) -> Iterator[Iterator[Result]]:
     """Yields an iterator over `task(item)` of each item, in order: the first error is the first in the sequence.
 
-    What has not begun when the context ends, well or not, is never done. Workers leave Ctrl-C to this process, and end
+    What has not begun when the context ends, well or not, is never done. Workers leave signals to this process, and end
     with it.
 
     Args:
@@ -41,8 +41,8 @@ def in_order(
     # spawn, not fork: a forked copy of a process with threads (tqdm's, torch's) may hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     try:
-        # The workers, started here, inherit that SIGINT is blocked.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # The workers, started here, inherit that signals are blocked; nor is their start interrupted half-way.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         try:
             results = pool.map(task, items, chunksize=chunk)
         finally:
