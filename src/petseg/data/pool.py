@@ -41,12 +41,8 @@ def in_order(
     # spawn, not fork: a forked copy of a process with threads (tqdm's, torch's) may hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     try:
-        # The workers, started here, inherit that signals are blocked; nor is their start interrupted half-way.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-        try:
+        with _undisturbed():
             results = pool.map(task, items, chunksize=chunk)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         yield results
     except BrokenProcessPool:
         raise PetsegError(
@@ -55,6 +51,23 @@ def in_order(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Workers start here: they inherit that signals are blocked, and a signal is acted upon once they have started."""
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    handlers = {n: signal.signal(n, lambda number, frame: came.append(number)) for n in STOPS if main}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _follow_parent() -> None:
