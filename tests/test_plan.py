@@ -37,7 +37,7 @@ def test_inputs_are_as_networks_and_losses_take_them(channels_last):
     images, trimaps = trainings.squares(2)
     images[0, 3, 5] = (1, 2, 255)
     trimaps[0, 3, 5] = 1
-    chosen = plan.Plan(CPU, "fp32", channels_last, workers=0)
+    chosen = plan.Plan(CPU, "fp32", channels_last, compiled=False, workers=0)
     pixels, truth = chosen.inputs(torch.from_numpy(images), torch.from_numpy(trimaps != 2))
     assert pixels.shape == (2, 3, 64, 64)
     assert pixels[0, :, 3, 5].tolist() == [1, 2, 255]
@@ -51,5 +51,5 @@ def test_inputs_are_as_networks_and_losses_take_them(channels_last):
 def test_autocast_computes_convolutions_in_bf16_only_where_asked():
     x, w = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        with plan.Plan(CPU, precision, False, workers=0).autocast():
+        with plan.Plan(CPU, precision, False, compiled=False, workers=0).autocast():
             assert torch.nn.functional.conv2d(x, w).dtype == dtype

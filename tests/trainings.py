@@ -1,5 +1,6 @@
 """Tiny trainings for tests."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from petseg.training.keeper import Keeper
 from petseg.training.team import Team
 
 COMMITTED = Path(__file__).resolve().parents[1] / "params.yaml"
-PLAN = Plan(torch.device("cpu"), "fp32", channels_last=False, workers=0)
+PLAN = Plan(torch.device("cpu"), "fp32", channels_last=False, compiled=False, workers=0)
 
 
 def settings(**overrides):
@@ -43,6 +44,21 @@ def keeper(folder=None, seconds=1e9, watch=None, team=None):
     if folder is None:
         store.save = lambda state: None
     return Keeper(store, watch or Watch(), team or Team())
+
+
+class StopAt:
+    """A watch on which a signal has come when it is looked at for the n-th time."""
+
+    def __init__(self, n):
+        self._left = n
+
+    @property
+    def signal(self):
+        self._left -= 1
+        return 15 if self._left <= 0 else None
+
+    def saving(self):
+        return nullcontext()
 
 
 def run(name="unet", policy="a", train=None, valid=None, plan=PLAN, keep=None, on_epoch=lambda rows: None, **overrides):

@@ -133,9 +133,12 @@ class Params(Section):
     def origins(self, name: str) -> str:
         """One line for people: each value of network `name` that can be shared or its own, and which it is."""
         own, used = getattr(self, name), self.training(name)
-        return ", ".join(
+        told = [
             f"{key} {getattr(used, key)} ({'shared' if getattr(own, key) is None else f'{name}.{key}'})" for key in OWN
-        )
+        ]
+        if used.micro_batch is not None:
+            told.append(f"computed {used.micro_batch} images at once")
+        return ", ".join(told)
 
 
 def load(path: str | Path = "params.yaml", recipe: str | None = None, overrides: Sequence[str] = ()) -> Params:

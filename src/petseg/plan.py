@@ -18,10 +18,12 @@ class Plan:
     device: torch.device
     precision: Literal["fp32", "bf16"]
     channels_last: bool
+    compiled: bool  # by torch.compile, for training
     workers: int  # processes that prepare batches for this one; 0: none
 
     def __str__(self) -> str:
-        return f"{self.device}, {self.precision}, {'channels last' if self.channels_last else 'channels first'}"
+        compiled = ", compiled" if self.compiled else ""
+        return f"{self.device}, {self.precision}, channels {'last' if self.channels_last else 'first'}{compiled}"
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -62,4 +64,4 @@ def choose(training: Training, device: torch.device) -> Plan:
         precision = "bf16" if machine.has_bf16(device) else "fp32"
     on_gpu = device.type == "cuda"
     workers = max(1, machine.workers() // machine.local_processes()) if on_gpu else 0
-    return Plan(device, precision, channels_last=on_gpu or training.width % 16 == 0, workers=workers)
+    return Plan(device, precision, on_gpu or training.width % 16 == 0, training.compile, workers)

@@ -6,7 +6,7 @@ from torch import nn
 from petseg.evaluation.predict import score
 from petseg.plan import Plan
 
-PLAN = Plan(torch.device("cpu"), "fp32", channels_last=True, workers=0)
+PLAN = Plan(torch.device("cpu"), "fp32", channels_last=True, compiled=False, workers=0)
 
 
 class Bright(nn.Module):

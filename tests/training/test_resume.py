@@ -13,30 +13,13 @@ import trainings
 from petseg.errors import PetsegError
 from petseg.params import NETWORKS
 from petseg.training import checkpoints, loop, weights
-from petseg.training.interrupts import Interrupted, Watch
+from petseg.training.interrupts import Interrupted
 
 
 def content(result, name, tmp_path):
     """All that a training leaves, as bytes."""
     weights.save(tmp_path / "weights", result.state, trainings.settings().training(name), "0" * 64)
     return (tmp_path / "weights").read_bytes(), str(result.history), str(result.best)
-
-
-class StopAt(Watch):
-    """Asks to stop when it is looked at for the n-th time."""
-
-    def __init__(self, n):
-        self.n = n
-        super().__init__()
-
-    @property
-    def signal(self):
-        self.n -= 1
-        return 15 if self.n <= 0 else None
-
-    @signal.setter
-    def signal(self, value):
-        pass
 
 
 BF16 = replace(trainings.PLAN, precision="bf16", channels_last=True)
@@ -50,7 +33,7 @@ def test_stopped_at_any_step_and_validation(name, at, plan, width, tmp_path):
     """10 images in steps of 4, 4 and 2 and two batches to validate: 6 looks an epoch."""
     how = {"epochs": 2, "plan": plan, f"{name}.width": width}
     expected, _ = trainings.run(name, **how)
-    stopping = trainings.keeper(tmp_path / "kept", watch=StopAt(at))
+    stopping = trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(at))
     with pytest.raises(Interrupted, match="SIGTERM"):
         trainings.run(name, keep=stopping, **how)
     resumed, _ = trainings.run(name, keep=trainings.keeper(tmp_path / "kept"), **how)
@@ -59,7 +42,7 @@ def test_stopped_at_any_step_and_validation(name, at, plan, width, tmp_path):
 
 def test_it_says_where_it_stops_and_from_where_it_goes_on(tmp_path, capsys):
     with pytest.raises(Interrupted) as stopped:
-        trainings.run(keep=trainings.keeper(tmp_path, watch=StopAt(2)))
+        trainings.run(keep=trainings.keeper(tmp_path, watch=trainings.StopAt(2)))
     assert str(stopped.value) == "stopped by SIGTERM; the same command goes on from epoch 1, step 2."
     assert stopped.value.exit_status == 143
     trainings.run(keep=trainings.keeper(tmp_path))
@@ -120,7 +103,7 @@ def test_what_goes_wrong_after_the_last_epoch_costs_no_training(tmp_path, monkey
 @pytest.mark.parametrize("harm", ["truncated", "empty", "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, harm):
     expected, _ = trainings.run()
-    keep = trainings.keeper(tmp_path / "kept", watch=StopAt(9))
+    keep = trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(9))
     keep.store.due = lambda: True
     with pytest.raises(Interrupted):
         trainings.run(keep=keep)

@@ -12,7 +12,7 @@ import trainings
 from petseg import params
 from petseg.data.batches import EpochOrder
 from petseg.training import loop
-from petseg.training.interrupts import Interrupted, Watch
+from petseg.training.interrupts import Interrupted
 from petseg.training.keeper import Keeper
 from petseg.training.sync_batch_norm import SyncBatchNorm2d
 from petseg.training.team import Team
@@ -156,23 +156,9 @@ def test_batch_norm_has_the_bits_of_all_images_in_one_process(team):
     assert torch.allclose(sum(share[3] for share in shares), bias, atol=1e-4)
 
 
-class StopAt(Watch):
-    """Has got a signal when it is looked at for the n-th time."""
-
-    def __init__(self, n):
-        super().__init__()
-        self.left = n
-
-    def __getattribute__(self, name):
-        if name != "signal":
-            return super().__getattribute__(name)
-        self.left -= 1
-        return 15 if self.left <= 0 else None
-
-
 def go_on(team, folder, looks):
     """Trains until it is stopped; where that was."""
-    watch = StopAt(looks if team.rank == 0 else 10**6)  # one signal is enough for all
+    watch = trainings.StopAt(looks if team.rank == 0 else 10**6)  # one signal is enough for all
     try:
         trainings.run(keep=trainings.keeper(folder, watch=watch, team=team), seed=4, lr=1e-4)
     except Interrupted as stopped:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -83,7 +84,7 @@ def train(
     if len(order) == 0:
         raise PetsegError("The train split has fewer than 2 images, too few to train on; look at data/splits.csv.")
     forward = team.wrap(plan.place(network))
-    forward = torch.compile(forward, dynamic=False) if params.compile else forward
+    forward = torch.compile(forward, dynamic=False) if plan.compiled else forward
     optimizer, schedule = optim.build(network, params.lr, params.epochs)
     sizes = order.sizes
     state = State(network, optimizer, schedule, len(order), plan.device)
@@ -91,11 +92,8 @@ def train(
     batches = train_batches(samples, order, plan.device, plan.workers)
     progress = Progress(params.network, params.epochs, state, quiet=not team.leads)
     if resumed:
-        progress.say(f"goes on from {state}")
-
-    def between_steps() -> None:
-        keeper.between_steps(state, progress)
-
+        progress.say(f"goes on from {state}" if state.epoch < params.epochs else "was trained to its end before")
+    between_steps = partial(keeper.between_steps, state, progress)
     while state.epoch < params.epochs:
         lr = optimizer.param_groups[0]["lr"]
         order.epoch, order.step = state.epoch, state.step
@@ -114,14 +112,13 @@ def train(
         between_steps()
         check_finite(state.losses, params.network, state.epoch, lr)
         at_once = params.micro_batch or params.batch_size
+        train_loss, train_dice = means_of_epoch(state, sizes, team)
         valid_loss, valid_dice = evaluate(network, *valid, at_once, plan, team, between_steps)
         if not math.isfinite(valid_loss):
             where = f"after epoch {state.epoch + 1}"
             raise PetsegError(not_finite(params.network, "valid loss", valid_loss, where, lr))
-        weights = torch.tensor(sizes, dtype=torch.float64)
-        row = {"epoch": state.epoch + 1, "lr": lr}
-        row |= {"train_loss": (state.losses.cpu() * weights).sum().item() / sum(sizes), "valid_loss": valid_loss}
-        row |= {"train_dice": team.sum(state.dices).sum().item() / sum(sizes), "valid_dice": valid_dice}
+        row = {"epoch": state.epoch + 1, "lr": lr, "train_loss": train_loss, "valid_loss": valid_loss}
+        row |= {"train_dice": train_dice, "valid_dice": valid_dice}
         state.history.append(row)
         if not state.best or valid_dice > state.best["valid_dice"]:
             state.best, state.best_weights = row, snapshot(network)
@@ -135,6 +132,17 @@ def train(
     rate = state.images / progress.seconds
     waited = progress.waited / progress.own_seconds
     return Result(state.best_weights, state.best, state.history, progress.started, progress.seconds, rate, waited)
+
+
+def means_of_epoch(state: State, sizes: list[int], team: Team) -> tuple[float, float]:
+    """Loss and Dice of the epoch whose steps are all done, as means over the images of all processes.
+
+    Args:
+        sizes: (steps,) images in each step, all processes together.
+    """
+    weights = torch.tensor(sizes, dtype=torch.float64)
+    loss = (state.losses.cpu() * weights).sum().item() / sum(sizes)
+    return loss, team.sum(state.dices).sum().item() / sum(sizes)
 
 
 @torch.no_grad()

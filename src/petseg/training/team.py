@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from petseg.errors import PetsegError
+from petseg.training.interrupts import Interrupted
 from petseg.training.sync_batch_norm import SyncBatchNorm2d
 
 _TIMEOUT = timedelta(minutes=10)  # for a process that neither answers nor is dead
@@ -138,6 +139,9 @@ def join(device: torch.device) -> Iterator[Team]:
             raise
         _wait_for_the_end()
         raise PetsegError(f"Another process of this training died ({error}); run the same command again.") from None
+    except Interrupted:  # all stop at the same step
+        dist.destroy_process_group()
+        raise
     dist.destroy_process_group()
 
 
