@@ -16,8 +16,7 @@ from petseg.training import weights
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    keys = ("image_size", "batch_size", "epochs", "lr", "seed", "train", *params.NETWORKS, "evaluate")
-    with params.for_stage(*keys) as p:
+    with params.for_stage(*params.LEARNING, *params.NETWORKS, "evaluate") as p:
         table = splits.read_table(splits.TABLE).query("split == 'test'")
         data_sha256 = fingerprint.training_data(packed.PACKED)
         networks = {}

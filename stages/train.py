@@ -11,14 +11,12 @@ from petseg import errors, files, gpus, machine, models, params, plan
 from petseg.data import augment, batches, fingerprint, packed
 from petseg.training import keeper, launch, loop, seeding, team, weights
 
-KEYS = ("image_size", "batch_size", "epochs", "lr", "seed", "train")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("network", choices=params.NETWORKS)
     name = parser.parse_args().network
-    with params.for_stage(*KEYS, name) as p:
+    with params.for_stage(*params.LEARNING, name) as p:
         if team.launched():
             return train(name, p)
         gpus.claim_for_training(machine.processes())
@@ -38,7 +36,7 @@ def train(name: str, p: params.Params) -> None:
         result = loop.train(network, samples, valid, training, how, keep, lambda rows: after_epoch(name, rows, p))
         if not keep.team.leads:
             return
-        params.check_unchanged(p, (*KEYS, name))
+        params.check_unchanged(p, (*params.LEARNING, name))
         after_epoch(name, result.history, p)  # it may have gone on after its last epoch
         weights.save(f"models/{name}.safetensors", result.state, training, data_sha256)
         scores = result.scores() | {"parameters": models.count_parameters(network)}
@@ -50,7 +48,7 @@ def train(name: str, p: params.Params) -> None:
 
 def after_epoch(name: str, history: list[loop.Row], p: params.Params) -> None:
     """Rewrites the table whole, so that plots can be watched while it runs; or warns, while it can be helped."""
-    if change := params.change(p, (*KEYS, name)):
+    if change := params.change(p, (*params.LEARNING, name)):
         print(f"warning: {change}; put it back before the end, or this training is not recorded", file=sys.stderr)
     else:
         files.write_text(f"plots/train/{name}.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.6g"))

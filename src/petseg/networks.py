@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-LearningRate = Annotated[float, Field(ge=1e-6, le=1e-1)]
+LearningRate = Annotated[float, Field(ge=1e-6, le=1)]
 Epochs = Annotated[int, Field(ge=1, le=5000)]
 BatchSize = Annotated[int, Field(ge=2, le=1024)]  # batch norm needs two values a channel
 

@@ -9,16 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from petseg import yaml12
 from petseg.errors import ParamsError
+from petseg.learning import Loss, Optimizer, Schedule, Train, Training
 from petseg.networks import OWN, BatchSize, Epochs, LearningRate, ResNet34UNetParams, Section, UNetParams
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 NETWORKS = ("unet", "resnet34_unet")
+LEARNING = ("image_size", "batch_size", "epochs", "lr", "seed", "train", "loss", "optimizer", "schedule")  # of all
 
 
 class Archives(Section):
@@ -51,47 +53,10 @@ class Split(Section):
     seed: Seed
 
 
-class Train(Section):
-    """What both networks' training has in common beside the top-level keys."""
-
-    augment: Literal["a", "b", "c", "d_elastic", "d_elastic_or_crop", "none"]
-    precision: Literal["auto", "fp32", "bf16"]
-    micro_batch: BatchSize | None
-    deterministic: bool
-    compile: bool
-
-
 class Evaluate(Section):
     """How the test split is scored."""
 
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
-
-
-class Training(Section):
-    """What makes one network's weights: the shared values with the network's own put in.
-
-    Beside the fields below, it has all keys of `Network.architecture`, `width` and so on.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    network: str  # one of NETWORKS
-    image_size: int
-    batch_size: int
-    epochs: int
-    lr: float
-    seed: int
-    augment: str
-    precision: str
-    micro_batch: int | None
-    deterministic: bool
-    compile: bool
-
-    def parts(self, images: int) -> int:
-        """How many parts so many images are divided into, at most `micro_batch` in each; but none holds a single image,
-        on which batch norm cannot train.
-        """
-        return 1 if self.micro_batch is None else max(1, min(-(-images // self.micro_batch), images // 2))
 
 
 class Params(Section):
@@ -105,15 +70,23 @@ class Params(Section):
     data: Data
     split: Split
     train: Train
+    loss: Loss
+    optimizer: Optimizer
+    schedule: Schedule
     unet: UNetParams
     resnet34_unet: ResNet34UNetParams
     evaluate: Evaluate
 
     @model_validator(mode="after")
-    def _size_fits_networks(self) -> "Params":
+    def _fits_networks(self) -> "Params":
         for name in NETWORKS:
             if needed := getattr(self, name).size_needed(self.image_size):
                 raise ValueError(f"image_size is {self.image_size}, but {name} needs {needed}")
+            training = self.training(name)
+            if misfit := self.loss.misfit(training.classes):
+                raise ValueError(f"{name}.classes is {training.classes}, but {misfit}")
+            if misfit := self.schedule.misfit(training.epochs):
+                raise ValueError(f"{name} trains for {training.epochs} epochs, but {misfit}")
         return self
 
     def training(self, name: str) -> Training:
@@ -126,6 +99,9 @@ class Params(Section):
             image_size=self.image_size,
             seed=self.seed,
             **self.train.model_dump(),
+            loss=self.loss,
+            optimizer=self.optimizer,
+            schedule=self.schedule,
             **chosen,
             **own.architecture(),
         )
