@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from petseg.losses import bce_dice_loss, bce_dice_of_sums, bce_dice_sums
+from petseg.losses import Loss
+
+bce_dice_loss = Loss(entropy=1.0, dice=1.0)
 
 
 def soft_dice_loss(logits, truth):
@@ -62,6 +64,6 @@ def test_soft_dice_without_any_pet_is_one():
 
 def test_sums_of_parts_add_up_to_those_of_the_batch():
     logits, truth = random_batch(2)
-    parts = sum(bce_dice_sums(logits[part], truth[part]) for part in (slice(0, 1), slice(1, 3), slice(3, 3)))
-    torch.testing.assert_close(parts, bce_dice_sums(logits, truth))
-    assert bce_dice_of_sums(parts).item() == pytest.approx(bce_dice_loss(logits, truth).item(), rel=1e-12)
+    parts = sum(bce_dice_loss.sums(logits[part], truth[part]) for part in (slice(0, 1), slice(1, 3), slice(3, 3)))
+    torch.testing.assert_close(parts, bce_dice_loss.sums(logits, truth))
+    assert bce_dice_loss.of_sums(parts).item() == pytest.approx(bce_dice_loss(logits, truth).item(), rel=1e-12)

@@ -156,7 +156,8 @@ def test_an_image_size_is_accepted_where_the_chosen_network_can_take_it(override
 
 @pytest.mark.parametrize("name", params.NETWORKS)
 def test_the_record_of_a_training_holds_the_whole_architecture(name):
-    p = params.load(COMMITTED, overrides=[f"{name}.padding=reflect", f"{name}.classes=2", "image_size=128"])
+    two = ["unet.classes=2", "resnet34_unet.classes=2", "loss.bce=0", "loss.cross_entropy=1"]
+    p = params.load(COMMITTED, overrides=[f"{name}.padding=reflect", *two, "image_size=128"])
     section, record = getattr(p, name).model_dump(), p.training(name).model_dump()
     assert section["padding"] == "reflect"
     assert {key: record[key] for key in section} == section | {

@@ -109,6 +109,12 @@ class Training(Section):
     optimizer: Optimizer
     schedule: Schedule
 
+    def flat(self) -> dict[str, str | float | bool | None]:
+        """Every value under its dotted key: `lr`, `loss.dice` and so on."""
+        plain = self.model_dump()
+        sections = {key: plain.pop(key) for key in ("loss", "optimizer", "schedule")}
+        return plain | {f"{key}.{inner}": value for key in sections for inner, value in sections[key].items()}
+
     def parts(self, images: int) -> int:
         """How many parts so many images are divided into, at most `micro_batch` in each; but none holds a single image,
         on which batch norm cannot train.

@@ -114,6 +114,18 @@ def test_masks_need_the_network_and_the_rows(tmp_path):
         read_masks(tmp_path / "p.npz", "unet", [0])
 
 
+def test_a_training_with_patience_may_have_ended_early(project):
+    root, values = project(epochs=6)
+    curve = root / "plots/train/unet.csv"
+    text = curve.read_text()
+    curve.write_text("\n".join(text.splitlines()[:4]) + "\n")
+    patient = values.model_copy(update={"train": values.train.model_copy(update={"patience": 2})})
+    assert len(load(patient, root).curves["unet"]) == 3
+    curve.write_text(text + text.splitlines()[-1].replace("6,", "7,", 1) + "\n")
+    with pytest.raises(DataError, match="has 7 epochs"):
+        load(patient, root)
+
+
 def test_curves_of_a_training_that_was_stopped_are_refused(project):
     root, values = project(epochs=6)
     curve = root / "plots/train/unet.csv"

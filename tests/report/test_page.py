@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from petseg import learning, params
 from petseg.report import summary
 from petseg.report.inputs import load
-from petseg.report.page import Report, breed_table, count, duration, split_table
+from petseg.report.page import Report, breed_table, count, duration, loss_words, split_table
 from petseg.report.provenance import Commit, commit
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -221,3 +222,32 @@ def test_the_stage_writes_all_and_says_what_is_missing(project):
     failed = run_stage(root)
     assert failed.returncode == 1
     assert failed.stderr == "error: metrics/test.json is missing; run `dvc repro evaluate` first.\n"
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ({"bce": 1.0, "dice": 1.0}, "Binary cross entropy + soft Dice loss over the batch"),
+        ({"bce": 1.0}, "Binary cross entropy"),
+        ({"cross_entropy": 1.0}, "Cross entropy of two classes"),
+        (
+            {"bce": 0.25, "dice": 2.0, "dice_over": "image"},
+            "0.25 × binary cross entropy + 2 × soft Dice loss over the image",
+        ),
+    ],
+)
+def test_the_loss_is_told_in_words(weights, words):
+    zero = {"bce": 0.0, "cross_entropy": 0.0, "dice": 0.0, "dice_over": "batch", "smooth": 0.0}
+    assert loss_words(learning.Loss(**(zero | weights))) == words
+
+
+def test_the_page_tells_every_parameter_and_by_what_the_epoch_was_chosen(project):
+    root, values = project()
+    page = Page(page_of(root, values)).text()
+    for key, value in values.training("resnet34_unet").flat().items():
+        assert f"{key} " in page or key == "network"
+        assert str(value) in page
+    assert "the epoch with the highest Dice on valid" in page
+    assert "Binary cross entropy + soft Dice loss over the batch. The dot" in page
+    lowest = params.load(root / "params.yaml", overrides=["train.select=valid_loss"])
+    assert "the epoch with the lowest loss on valid" in Page(page_of(root, lowest)).text()

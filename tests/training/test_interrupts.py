@@ -60,23 +60,23 @@ def arrange(case, number):
 
     match case:
         case "step":
-            on_call(loop, "train_step", 5, now)
+            on_call(loop.Step, "__call__", 5, now)
         case "twice":
-            on_call(loop, "train_step", 5, lambda: (now(), now()))
+            on_call(loop.Step, "__call__", 5, lambda: (now(), now()))
         case "validation":
             on_call(loop, "image_dice", 1, now)
         case "saving":
             interrupts.GRACE = 0.1
             on_call(checkpoints.os, "fsync", 1, long_save)
         case "long step":
-            on_call(loop, "train_step", 5, long_step)
+            on_call(loop.Step, "__call__", 5, long_step)
         case "waiting":
             held.append(checkpoints._try_lock(checkpoints.home() / "unet-0"))
             on_call(checkpoints, "_try_lock", 2, now)
         case "workers":
-            on_call(loop, "train_step", 5, lambda: os.killpg(0, number))
+            on_call(loop.Step, "__call__", 5, lambda: os.killpg(0, number))
         case "error":
-            on_call(loop, "train_step", 5, lambda: loop.check_finite(torch.tensor(float("nan"))[None], "unet", 0, 1))
+            on_call(loop.Step, "__call__", 5, lambda: loop.check_finite(torch.tensor(float("nan"))[None], "unet", 0, 1))
 
 
 held = []  # the lock of an equal training

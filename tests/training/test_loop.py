@@ -6,16 +6,18 @@ import sys
 import pytest
 import torch
 
-from petseg import metrics, params
+from petseg import metrics, optim, params
 from petseg.errors import PetsegError
-from petseg.losses import bce_dice_loss, bce_dice_of_sums
-from petseg.training import loop, progress, step, weights
+from petseg.losses import Loss
+from petseg.training import loop, progress, weights
 from petseg.training.team import Team
 from trainings import PLAN, run, settings, squares
 
+bce_dice_loss = Loss(entropy=1.0, dice=1.0)
+
 
 def evaluate(network, images, trimaps, batch_size):
-    return loop.evaluate(network, images, trimaps, batch_size, PLAN, Team())
+    return loop.evaluate(network, images, trimaps, batch_size, bce_dice_loss, PLAN, Team())
 
 
 @pytest.mark.parametrize("name", params.NETWORKS)
@@ -59,6 +61,66 @@ def test_the_best_epoch_by_valid_dice_is_kept_and_not_the_last(monkeypatch):
     assert not all(torch.equal(result.state[key], value) for key, value in network.state_dict().items())
 
 
+def scripted(monkeypatch, rows, **how):
+    """A training whose (valid loss, valid Dice) are given, and the weights that were validated."""
+    rows, states = iter(rows), []
+
+    def evaluate(network, *args):
+        states.append(weights.snapshot(network))
+        return next(rows)
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    return *run(**how), states
+
+
+def test_the_epoch_with_the_lowest_valid_loss_is_kept_where_that_is_asked_for(monkeypatch):
+    rows = [(0.5, 0.9), (0.3, 0.2), (0.3, 0.8), (0.4, 0.7)]
+    result, _, states = scripted(monkeypatch, rows, epochs=4, **{"train.select": "valid_loss"})
+    assert result.best == result.history[1]
+    assert all(torch.equal(result.state[key], states[1][key]) for key in result.state)
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 7), (4, 8), (None, 8)])
+def test_training_ends_after_so_many_epochs_without_a_better_one(monkeypatch, patience, epochs):
+    dices = [0.2, 0.5, 0.4, 0.6, 0.6, 0.5, 0.5, 0.9]  # equal is not better
+    how = {} if patience is None else {"train.patience": patience}
+    result, *_ = scripted(monkeypatch, [(1.0, dice) for dice in dices], epochs=8, **how)
+    assert len(result.history) == epochs
+
+
+def test_the_average_is_what_is_validated_and_kept(monkeypatch):
+    result, network, states = scripted(monkeypatch, [(1.0, 0.1), (1.0, 0.2)], epochs=2, **{"train.ema": 0.9})
+    assert all(torch.equal(result.state[key], states[1][key]) for key in result.state)
+    last = network.state_dict()
+    assert not torch.equal(last["head.weight"], result.state["head.weight"])
+    norms = [key for key in last if key.endswith("running_mean")]
+    assert norms
+    assert not any(torch.equal(last[key], result.state[key]) for key in norms)
+
+
+def test_the_rate_of_each_step_is_the_schedules(monkeypatch):
+    used, call = [], loop.Step.__call__
+
+    def noting(self, *batch):
+        used.append(self.optimizer.param_groups[0]["lr"])
+        return call(self, *batch)
+
+    monkeypatch.setattr(loop.Step, "__call__", noting)
+    result, _ = run(epochs=4, lr=1e-2, **{"schedule.name": "one_cycle"})
+    section = settings(**{"schedule.name": "one_cycle"}).schedule
+    schedule = optim.Schedule(section, 1e-2, 4, 3)
+    assert used == [schedule.lr(epoch, step) for epoch in range(4) for step in range(3)]
+    assert len(set(used)) == 12
+    assert [row["lr"] for row in result.history] == used[::3]
+
+
+def test_plateau_hears_of_the_valid_loss(monkeypatch):
+    rows = [(1.0, 0.5), (2.0, 0.5), (2.0, 0.5), (2.0, 0.5)]
+    how = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.factor": 0.1}
+    result, *_ = scripted(monkeypatch, rows, epochs=4, lr=1e-2, **how)
+    assert [row["lr"] for row in result.history] == pytest.approx([1e-2, 1e-2, 1e-2, 1e-3])
+
+
 def test_evaluate_means_dice_over_images_whatever_the_batch():
     _, network = run(epochs=2)
     images, trimaps = squares(7, seed=4)
@@ -88,13 +150,13 @@ def test_validation_neither_trains_nor_moves_batch_norm():
 
 
 def test_a_loss_that_is_not_finite_stops_with_epoch_step_and_learning_rate(monkeypatch):
-    calls = []
+    calls, of_sums = [], Loss.of_sums
 
-    def poisoned(sums):
-        calls.append(1)  # 3 steps an epoch
-        return bce_dice_of_sums(sums) * (math.nan if len(calls) == 5 else 1)
+    def poisoned(self, sums):
+        calls.append(1)  # 3 steps an epoch, and 2 batches to validate
+        return of_sums(self, sums) * (math.nan if len(calls) == 7 else 1)
 
-    monkeypatch.setattr(step, "bce_dice_of_sums", poisoned)
+    monkeypatch.setattr(Loss, "of_sums", poisoned)
     with pytest.raises(PetsegError, match=r"unet: the loss is nan in epoch 2, step 2, at learning rate 0.00225"):
         run(epochs=3)
 
@@ -107,7 +169,7 @@ def test_a_valid_loss_that_is_not_finite_stops_too(monkeypatch):
 
 def test_the_train_loss_is_a_mean_over_images(monkeypatch):
     losses = iter([1.0, 2.0, 6.0])
-    monkeypatch.setattr(step, "bce_dice_of_sums", lambda sums: sums.sum() * 0 + next(losses))
+    monkeypatch.setattr(Loss, "of_sums", lambda self, sums: sums.sum() * 0 + next(losses))
     monkeypatch.setattr(loop, "evaluate", lambda *arguments: (1.0, 0.5))
     result, _ = run(epochs=1)  # 10 images in batches of 4, 4 and 2
     assert result.history[0]["train_loss"] == pytest.approx((4 * 1 + 4 * 2 + 2 * 6) / 10)
@@ -144,6 +206,7 @@ def test_without_a_terminal_there_is_a_line_an_epoch(capsys):
 
 @pytest.mark.parametrize("name", params.NETWORKS)
 def test_two_classes_learn_too(name):
-    result, network = run(name, train=squares(16), epochs=6, lr=1e-2, **{f"{name}.classes": 2})
+    two = {"unet.classes": 2, "resnet34_unet.classes": 2, "loss.bce": 0, "loss.cross_entropy": 1}
+    result, network = run(name, train=squares(16), epochs=6, lr=1e-2, **two)
     assert network.head.out_channels == 2
     assert result.history[-1]["train_loss"] < 0.9 * result.history[0]["train_loss"]

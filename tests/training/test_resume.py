@@ -40,6 +40,33 @@ def test_stopped_at_any_step_and_validation(name, at, plan, width, tmp_path):
     assert content(resumed, name, tmp_path) == content(expected, name, tmp_path)
 
 
+CHOICES = {
+    "ema": {"train.ema": 0.9, "train.clip": 0.5},
+    "plateau": {
+        "schedule.name": "plateau",
+        "schedule.patience": 0,
+        "schedule.factor": 0.1,
+        "train.select": "valid_loss",
+    },
+    "one_cycle": {"schedule.name": "one_cycle", "optimizer.decay": "decoupled", "optimizer.weight_decay": 0.1},
+    "sgd": {"optimizer.name": "sgd", "optimizer.decay": "decoupled", "optimizer.weight_decay": 0.1, "lr": 0.1},
+    "patience": {"train.patience": 1, "train.ema": 0.9, "schedule.name": "constant", "lr": 0.1},
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("at", [2, 8, 11])
+def test_every_choice_of_training_goes_on_in_the_same_bytes(choice, at, tmp_path):
+    how = {"epochs": 4} | CHOICES[choice]
+    expected, _ = trainings.run(**how)
+    with pytest.raises(Interrupted):
+        trainings.run(keep=trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(at)), **how)
+    resumed, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"), **how)
+    assert content(resumed, "unet", tmp_path) == content(expected, "unet", tmp_path)
+    plain, _ = trainings.run(epochs=4)
+    assert content(plain, "unet", tmp_path) != content(expected, "unet", tmp_path)
+
+
 def test_it_says_where_it_stops_and_from_where_it_goes_on(tmp_path, capsys):
     with pytest.raises(Interrupted) as stopped:
         trainings.run(keep=trainings.keeper(tmp_path, watch=trainings.StopAt(2)))
@@ -95,7 +122,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
 
 def test_what_goes_wrong_after_the_last_epoch_costs_no_training(tmp_path, monkeypatch):
     expected, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
-    monkeypatch.setattr(loop, "train_step", None)
+    monkeypatch.setattr(loop.Step, "__call__", None)
     again, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
     assert content(again, "unet", tmp_path) == content(expected, "unet", tmp_path)
 

@@ -7,9 +7,11 @@ import torch
 
 import trainings
 from petseg import models, params
-from petseg.losses import bce_dice_loss
-from petseg.training.step import image_dice, train_step
+from petseg.losses import Loss
+from petseg.training.step import Step, image_dice
 from petseg.training.team import Team
+
+bce_dice_loss = Loss(entropy=1.0, dice=1.0)
 
 
 def setting(name, images):
@@ -22,11 +24,12 @@ def setting(name, images):
     return network, pixels, truth
 
 
-def step(network, pixels, truth, count):
+def step(network, pixels, truth, count, loss=bce_dice_loss, clip=None):
     """The loss, the sum of Dice, and all gradients, after a step that changes no weight."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
     parts = Team().parts(len(pixels), count)
-    loss, dice = train_step(network, optimizer, pixels, truth, parts, trainings.PLAN, Team())
+    take_step = Step(network, optimizer, loss, clip, trainings.PLAN, Team())
+    loss, dice = take_step(pixels, truth, parts)
     return loss.item(), dice.item(), gradient(network)
 
 
@@ -51,6 +54,28 @@ def test_parts_have_the_gradient_of_the_undivided_batch(name):
     for x, y in zip(pixels.tensor_split(3), truth.tensor_split(3), strict=True):
         (bce_dice_loss(network(x), y) * len(x) / len(pixels)).backward()
     assert (gradient(network) - whole).norm() > 1e-2 * whole.norm()  # the mean of the parts' losses is another one
+
+
+def test_soft_dice_per_image_has_the_gradient_of_the_undivided_batch_too():
+    network, pixels, truth = setting("unet", 7)
+    network.eval()
+    per_image = Loss(entropy=0.5, dice=2.0, dice_over="image", smooth=1.0)
+    loss, _, whole = step(network, pixels, truth, 1, per_image)
+    assert loss == pytest.approx(per_image(network(pixels), truth).item())
+    other, _, in_parts = step(network, pixels, truth, 3, per_image)
+    assert other == pytest.approx(loss)
+    assert (in_parts - whole).norm() < 1e-6 * whole.norm()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_gradient_is_shortened_only_where_it_is_longer(count):
+    network, pixels, truth = setting("unet", 7)
+    network.eval()
+    _, _, whole = step(network, pixels, truth, count)
+    _, _, clipped = step(network, pixels, truth, count, clip=whole.norm().item() / 4)
+    torch.testing.assert_close(clipped, whole / 4)
+    _, _, left = step(network, pixels, truth, count, clip=whole.norm().item() * 2)
+    torch.testing.assert_close(left, whole)
 
 
 def test_soft_dice_is_that_of_the_whole_batch_with_batch_norm_too():

@@ -56,7 +56,9 @@ def refused(path, overrides=(), data=DATA):
         ("train.augment=none", "augment a, params.yaml says none"),
         ("unet.width=8", "width 4, params.yaml says 8"),
         ("unet.padding=reflect", "padding zeros, params.yaml says reflect"),
-        ("unet.classes=2", "classes 1, params.yaml says 2"),
+        ("unet.upsampling=bilinear", "upsampling transposed, params.yaml says bilinear"),
+        ("loss.smooth=1", "loss.smooth 0.0, params.yaml says 1"),
+        ("train.ema=0.9", "ema None, params.yaml says 0.9"),
     ],
 )
 def test_weights_of_other_parameters_are_refused(saved, override, words):

@@ -13,11 +13,12 @@ from petseg.report.theme import Theme
 WIDTH = 5.0  # inches: 10-point letters stay legible where a phone shrinks it to 360 pixels
 
 
-def curves(tables: dict[str, pd.DataFrame], quantity: str, title: str, theme: Theme) -> Figure:
-    """Train (solid) and valid (dashed) of `quantity`, `dice` or `loss`, over the epochs; a dot is the best valid Dice.
+def curves(tables: dict[str, pd.DataFrame], kept: dict[str, int], quantity: str, title: str, theme: Theme) -> Figure:
+    """Train (solid) and valid (dashed) of `quantity`, `dice` or `loss`, over the epochs; a dot is the epoch kept.
 
     Args:
         tables: plots/train/NAME.csv by network.
+        kept: the epoch whose weights were kept, from 1, by network.
     """
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="epoch")
@@ -29,8 +30,8 @@ def curves(tables: dict[str, pd.DataFrame], quantity: str, title: str, theme: Th
             if len(table) == 1:  # one epoch makes no line
                 line.set(marker="o", markersize=6, markerfacecolor=colour if split == "train" else theme.background)
         if len(table) > 1:
-            best = table.loc[table["valid_dice"].idxmax()]
-            axes.plot(best["epoch"], best[f"valid_{quantity}"], "o", color=colour, ms=6, mec=theme.background, mew=1.2)
+            best = table[f"valid_{quantity}"][kept[name] - 1]
+            axes.plot(kept[name], best, "o", color=colour, ms=6, mec=theme.background, mew=1.2)
     axes.xaxis.set_major_locator(_whole_numbers())
     axes.margins(x=0.02)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=2.6)

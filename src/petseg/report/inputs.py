@@ -114,9 +114,11 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
     )
     _check_same_images(inputs, list(rows["name"]))
     for name, curve in inputs.curves.items():
-        if len(curve) != params.training(name).epochs:
+        training = params.training(name)
+        stopped_early = training.patience is not None and len(curve) < training.epochs
+        if len(curve) != training.epochs and not stopped_early:
             raise DataError(
-                f"plots/train/{name}.csv has {len(curve)} epochs, params.yaml says {params.training(name).epochs}; run "
+                f"plots/train/{name}.csv has {len(curve)} epochs, params.yaml says {training.epochs}; run "
                 f"`dvc repro train_{name}`."
             )
     return inputs

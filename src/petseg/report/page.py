@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from petseg.learning import Loss, Training
 from petseg.params import NETWORKS
 from petseg.report import charts, pictures
 from petseg.report.inputs import LABELS, Inputs, TestScores
@@ -35,11 +36,12 @@ class Report:
         extremes = {name: extreme_rows(test, name) for name in NETWORKS}
         loaded = load_pictures(inputs, [*samples, *(row for ranks in extremes.values() for row in ranks.values())])
         self.inputs, self.commit = inputs, commit
+        kept = {name: int(inputs.trained[name].epoch) for name in NETWORKS}
         self.samples: list[Picture] = [loaded[row] for row in samples]
         self.extremes = {name: {rank: loaded[row] for rank, row in ranks.items()} for name, ranks in extremes.items()}
         self.charts: dict[str, Callable[[Theme], Figure]] = {
-            "curves_dice": partial(charts.curves, inputs.curves, "dice", "Dice, mean over images"),
-            "curves_loss": partial(charts.curves, inputs.curves, "loss", "Loss"),
+            "curves_dice": partial(charts.curves, inputs.curves, kept, "dice", "Dice, mean over images"),
+            "curves_loss": partial(charts.curves, inputs.curves, kept, "loss", "Loss"),
             "breeds": partial(charts.breeds, test),
             "distribution": partial(charts.distribution, test),
         }
@@ -64,6 +66,7 @@ class Report:
         )
         environment.filters.update(duration=duration, count=count, words=words, tile=_tile)
         inputs = self.inputs
+        used = {name: inputs.params.training(name) for name in NETWORKS}
         return environment.get_template("page.html").render(
             style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
             colours=_colours(),
@@ -75,7 +78,9 @@ class Report:
             ranked=sorted(NETWORKS, key=lambda name: -inputs.scores[name].dice),
             networks=NETWORKS,
             params=inputs.params,
-            used={name: inputs.params.training(name) for name in NETWORKS},
+            used=used,
+            settings=settings_table(used),
+            loss=loss_words(inputs.params.loss),
             scores=inputs.scores,
             trained=inputs.trained,
             runs=inputs.runs,
@@ -101,6 +106,24 @@ MEASURES: tuple[tuple[str, Callable[[TestScores], str]], ...] = (
     ("Precision", lambda scores: f"{scores.precision:.4f}"),
     ("Recall", lambda scores: f"{scores.recall:.4f}"),
 )
+
+
+def settings_table(used: dict[str, Training]) -> list[tuple[str, dict[str, object]]]:
+    """Every parameter of the trainings: its dotted key, and its value by network; "–" where a network has none."""
+    flat = {name: training.flat() for name, training in used.items()}
+    keys = dict.fromkeys(key for values in flat.values() for key in values if key != "network")
+    return [(key, {name: values.get(key, "–") for name, values in flat.items()}) for key in keys]
+
+
+def loss_words(loss: Loss) -> str:
+    """A loss as a sentence without its full stop: "Binary cross entropy + 0.5 × soft Dice loss over the batch"."""
+    kinds = {
+        "binary cross entropy": loss.bce,
+        "cross entropy of two classes": loss.cross_entropy,
+        f"soft Dice loss over the {'batch' if loss.dice_over == 'batch' else 'image'}": loss.dice,
+    }
+    text = " + ".join(kind if weight == 1 else f"{weight:g} × {kind}" for kind, weight in kinds.items() if weight)
+    return text[0].upper() + text[1:]
 
 
 def split_table(splits: pd.DataFrame) -> list[dict[str, object]]:

@@ -10,19 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from petseg import optim
+from petseg import losses, optim
 from petseg.data.batches import EpochOrder, Samples
 from petseg.data.on_device import train_batches
 from petseg.data.ordered import in_order
 from petseg.errors import PetsegError
-from petseg.losses import bce_dice_loss
 from petseg.models import pet_logit
 from petseg.params import Training
 from petseg.plan import Plan
 from petseg.training.keeper import Keeper
 from petseg.training.progress import Progress
 from petseg.training.state import Row, State
-from petseg.training.step import image_dice, train_step
+from petseg.training.step import Step, image_dice
 from petseg.training.team import Team
 from petseg.training.weights import snapshot
 
@@ -62,7 +61,7 @@ def train(
     keeper: Keeper,
     on_epoch: Callable[[list[Row]], None],
 ) -> Result:
-    """Trains `network` in place and returns the weights of its best epoch by valid Dice (the first of equals).
+    """Trains `network` in place and returns the weights of its best epoch by `params.select` (the first of equals).
 
     Args:
         network: (B, 3, H, W) pixels in [0, 255] -> (B, 1, H, W) logits.
@@ -72,7 +71,7 @@ def train(
         plan: device, precision, memory format, workers.
         keeper: what the training goes on from, if it was stopped before, and the team of processes that train.
         on_epoch: called by rank 0 after every epoch with the history so far; its rows hold epoch (from 1), lr,
-            train_loss, valid_loss, train_dice and valid_dice.
+            train_loss, valid_loss, train_dice and valid_dice; lr is that of its first step.
 
     Raises:
         Interrupted: a signal came; a checkpoint was written.
@@ -83,55 +82,68 @@ def train(
     order = EpochOrder(len(samples), params.batch_size, samples.seed, team.share)
     if len(order) == 0:
         raise PetsegError("The train split has fewer than 2 images, too few to train on; look at data/splits.csv.")
-    forward = team.wrap(plan.place(network))
+    average = optim.Average(plan.place(network), params.ema)
+    forward = team.wrap(network)
     forward = torch.compile(forward, dynamic=False) if plan.compiled else forward
-    optimizer, schedule = optim.build(network, params.lr, params.epochs)
-    sizes = order.sizes
-    state = State(network, optimizer, schedule, len(order), plan.device)
+    optimizer = optim.build(network, params.optimizer, params.lr)
+    schedule = optim.Schedule(params.schedule, params.lr, params.epochs, len(order))
+    loss_of = losses.build(params.loss)
+    take_step = Step(forward, optimizer, loss_of, params.clip, plan, team)
+    state = State(network, optimizer, schedule, average, len(order), plan.device)
     resumed = keeper.resume(state)
+    sizes = order.sizes
     batches = train_batches(samples, order, plan.device, plan.workers)
     progress = Progress(params.network, params.epochs, state, quiet=not team.leads)
     if resumed:
-        progress.say(f"goes on from {state}" if state.epoch < params.epochs else "was trained to its end before")
+        ended = state.ends(params.epochs, params.patience)
+        progress.say("was trained to its end before" if ended else f"goes on from {state}")
     between_steps = partial(keeper.between_steps, state, progress)
-    while state.epoch < params.epochs:
-        lr = optimizer.param_groups[0]["lr"]
+    while not state.ends(params.epochs, params.patience):
         order.epoch, order.step = state.epoch, state.step
         network.train()
         for images, masks in progress.waiting_for(batches):
             between_steps()
-            size = sizes[state.step]
+            size, lr = sizes[state.step], schedule.lr(state.epoch, state.step)
+            optim.set_lr(optimizer, lr)
             pixels, truth = plan.inputs(images, masks)  # (B, 3, H, W), 0 to 255, and (B, 1, H, W), 0 or 1
-            parts = team.parts(size, params.parts(size))
-            loss, dice = train_step(forward, optimizer, pixels, truth, parts, plan, team)
+            loss, dice = take_step(pixels, truth, team.parts(size, params.parts(size)))
+            average.update(state.done)
             state.losses[state.step], state.dices[state.step] = loss, dice  # looking at them would wait for the device
             state.step, state.images = state.step + 1, state.images + size
             if progress.step():
                 check_finite(state.losses[: state.step], params.network, state.epoch, lr)
                 progress.show(state.epoch + 1, state.losses[: state.step].mean().item())
         between_steps()
+        lr = schedule.lr(state.epoch, 0)
         check_finite(state.losses, params.network, state.epoch, lr)
         at_once = params.micro_batch or params.batch_size
         train_loss, train_dice = means_of_epoch(state, sizes, team)
-        valid_loss, valid_dice = evaluate(network, *valid, at_once, plan, team, between_steps)
+        valid_loss, valid_dice = evaluate(average.network, *valid, at_once, loss_of, plan, team, between_steps)
         if not math.isfinite(valid_loss):
             where = f"after epoch {state.epoch + 1}"
             raise PetsegError(not_finite(params.network, "valid loss", valid_loss, where, lr))
         row = {"epoch": state.epoch + 1, "lr": lr, "train_loss": train_loss, "valid_loss": valid_loss}
         row |= {"train_dice": train_dice, "valid_dice": valid_dice}
         state.history.append(row)
-        if not state.best or valid_dice > state.best["valid_dice"]:
-            state.best, state.best_weights = row, snapshot(network)
+        if is_better(row, state.best, params.select):
+            state.best, state.best_weights = row, snapshot(average.network)
         if team.leads:
             on_epoch(state.history)
         progress.epoch(row)
-        schedule.step()
+        schedule.end_epoch(valid_loss)
         state.epoch, state.step = state.epoch + 1, 0
     keeper.save(state, progress)  # should what follows not end well, nothing is to be trained again
     progress.close()
     rate = state.images / progress.seconds
     waited = progress.waited / progress.own_seconds
     return Result(state.best_weights, state.best, state.history, progress.started, progress.seconds, rate, waited)
+
+
+def is_better(row: Row, best: Row, select: str) -> bool:
+    """Whether an epoch is better than the best so far ({}: there is none) by `valid_dice` or `valid_loss`."""
+    if not best:
+        return True
+    return row[select] > best[select] if select == "valid_dice" else row[select] < best[select]
 
 
 def means_of_epoch(state: State, sizes: list[int], team: Team) -> tuple[float, float]:
@@ -151,6 +163,7 @@ def evaluate(
     images: np.ndarray,
     trimaps: np.ndarray,
     batch_size: int,
+    loss_of: losses.Loss,
     plan: Plan,
     team: Team,
     between_steps: Callable[[], None] = lambda: None,
@@ -173,7 +186,7 @@ def evaluate(
             pixels, truth = plan.inputs(image, mask)
             with plan.autocast():
                 logits = pet_logit(network(pixels).float())
-            sums[0] += bce_dice_loss(logits, truth) * len(image)
+            sums[0] += loss_of(logits, truth) * len(image)
             sums[1] += image_dice(logits, truth > 0).sum()
     loss, dice = (team.sum(sums) / len(images)).tolist()
     return loss, dice

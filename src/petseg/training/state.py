@@ -6,9 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+
+from petseg.optim import Average, Schedule
 
 Row = dict[str, float]
+
+_PARTS = ("network", "optimizer", "schedule", "average")
 
 
 @dataclass
@@ -21,7 +24,8 @@ class State:
 
     network: nn.Module
     optimizer: Optimizer
-    schedule: LRScheduler
+    schedule: Schedule
+    average: Average
     steps: int  # of an epoch
     device: torch.device
     epoch: int = 0  # that runs, from 0
@@ -42,6 +46,16 @@ class State:
         what = f"step {self.step + 1}" if self.step < self.steps else "its validation"
         return f"epoch {self.epoch + 1}, {what}"
 
+    @property
+    def done(self) -> int:
+        """Steps of the whole training so far."""
+        return self.epoch * self.steps + self.step
+
+    def ends(self, epochs: int, patience: int | None) -> bool:
+        """Whether the last epoch is over, or `patience` epochs in a row brought none better than the best."""
+        stopped = patience is not None and bool(self.best) and self.epoch - self.best["epoch"] >= patience
+        return stopped or self.epoch >= epochs
+
     def to_dict(self, dices: Tensor, seconds: float) -> dict[str, Any]:
         """Tensors and plain values.
 
@@ -50,7 +64,7 @@ class State:
             seconds: of the whole training so far.
         """
         plain = ("epoch", "step", "losses", "history", "best", "best_weights", "images")
-        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "schedule")}
+        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
         return parts | {name: getattr(self, name) for name in plain} | {"dices": dices, "seconds": seconds}
 
     def load_dict(self, saved: dict[str, Any], dices: bool) -> None:
@@ -59,11 +73,10 @@ class State:
         Args:
             dices: take the sums of Dice too; one process of a team does, the others start from 0.
         """
-        for name in ("network", "optimizer", "schedule"):
+        for name in _PARTS:
             getattr(self, name).load_state_dict(saved[name])
         for name in ("epoch", "step", "history", "best", "best_weights", "images", "seconds"):
             setattr(self, name, saved[name])
-        self.optimizer._opt_called = True  # else a schedule that is stepped first warns that nothing was trained
         self.losses.copy_(saved["losses"])
         if dices:
             self.dices.copy_(saved["dices"])

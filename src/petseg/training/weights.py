@@ -16,7 +16,7 @@ _KEY = "petseg"  # one metadata entry: safetensors writes several in a random or
 
 def save(path: str | Path, state: dict[str, Tensor], training: Training, data_sha256: str) -> None:
     """Writes a network's state with the parameters and the data that made it. Equal input gives equal bytes."""
-    made_by = json.dumps({"training": training.model_dump(), "data_sha256": data_sha256}, sort_keys=True)
+    made_by = json.dumps({"training": training.flat(), "data_sha256": data_sha256}, sort_keys=True)
     content = safetensors.save({name: tensor.contiguous() for name, tensor in state.items()}, {_KEY: made_by})
     with atomic_file(path) as part:
         part.write_bytes(content)  # not safetensors' save_file: it hides that a disk is full, and narrows the rights
@@ -35,7 +35,7 @@ def load(path: str | Path, network: nn.Module, training: Training, data_sha256: 
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})[_KEY])
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no dictionary
-        was, is_now = metadata["training"], training.model_dump()
+        was, is_now = metadata["training"], training.flat()
         made_from = metadata["data_sha256"]
         if not isinstance(was, dict):
             raise TypeError
