@@ -1,0 +1,48 @@
+"""The same training on a GPU; what the other tests prove on a CPU is looked at once more there."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import trainings
+from petseg import plan
+from petseg.params import NETWORKS
+from petseg.training import weights
+from petseg.training.interrupts import Interrupted
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+
+
+def on_gpu(name, **overrides):
+    chosen = plan.choose(trainings.settings(**overrides).training(name), torch.device("cuda"))
+    return replace(chosen, workers=1)
+
+
+def content(result, name, tmp_path):
+    weights.save(tmp_path / "weights", result.state, trainings.settings().training(name), "0" * 64)
+    return (tmp_path / "weights").read_bytes(), str(result.history)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_gpu_learns_what_a_cpu_learns(name, precision):
+    how = {"epochs": 8, "lr": 1e-2, f"{name}.width": 8, "train.precision": precision}
+    images = trainings.squares(16)
+    expected, _ = trainings.run(name, train=images, **how)
+    result, network = trainings.run(name, train=images, plan=on_gpu(name, **how), **how)
+    assert next(network.parameters()).device.type == "cuda"
+    assert result.history[-1]["train_loss"] < 0.8 * result.history[0]["train_loss"]
+    assert result.history[0]["train_loss"] == pytest.approx(expected.history[0]["train_loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("at", [2, 5, 8, 11])
+def test_stopped_on_a_gpu_it_goes_on_in_the_same_bytes(name, at, tmp_path):
+    how = {"epochs": 2, "train.ema": 0.9, "train.clip": 1.0}
+    how |= {"plan": on_gpu(name, **how)}
+    expected, _ = trainings.run(name, **how)
+    with pytest.raises(Interrupted):
+        trainings.run(name, keep=trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(at)), **how)
+    resumed, _ = trainings.run(name, keep=trainings.keeper(tmp_path / "kept"), **how)
+    assert content(resumed, name, tmp_path) == content(expected, name, tmp_path)
