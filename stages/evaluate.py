@@ -11,6 +11,7 @@ from tqdm import tqdm
 from petseg import errors, files, machine, models, params, plan
 from petseg.data import fingerprint, images, layout, packed, splits
 from petseg.evaluation import predict, statistics
+from petseg.models import mirrored
 from petseg.training import weights
 
 
@@ -29,6 +30,7 @@ def main() -> None:
             with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
                 test, training = packed.load_split("test", size=p.image_size), p.training(name)
                 how = plan.choose(training, machine.device())
+                network = mirrored.Mirrored(network) if p.evaluate.flips else network
                 scored[name] = predict.score(
                     how.place(network),
                     *test,

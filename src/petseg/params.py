@@ -56,6 +56,7 @@ class Split(Section):
 class Evaluate(Section):
     """How the test split is scored."""
 
+    flips: bool
     bootstrap: Annotated[int, Field(ge=100, le=1_000_000)]
 
 

@@ -249,5 +249,8 @@ def test_the_page_tells_every_parameter_and_by_what_the_epoch_was_chosen(project
         assert str(value) in page
     assert "the epoch with the highest Dice on valid" in page
     assert "Binary cross entropy + soft Dice loss over the batch. The dot" in page
-    lowest = params.load(root / "params.yaml", overrides=["train.select=valid_loss"])
-    assert "the epoch with the lowest loss on valid" in Page(page_of(root, lowest)).text()
+    assert "mirror image" not in page
+    other = params.load(root / "params.yaml", overrides=["train.select=valid_loss", "evaluate.flips=true"])
+    page = Page(page_of(root, other)).text()
+    assert "the epoch with the lowest loss on valid" in page
+    assert "mirror image" in page
