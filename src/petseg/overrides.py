@@ -48,7 +48,12 @@ def parse(text: str, place: str) -> Source:
     values = _values(text, place)
     if not isinstance(values, dict):
         raise ParamsError(f"{place} holds no keys: it must be a list of `key: value` lines.")
-    return Source(place, values)
+    return Source(place, _with_text_keys(values))
+
+
+def _with_text_keys(values: Any) -> Any:
+    """Keys such as 1, which name nothing here, as text, so that they are told like any other unknown key."""
+    return {str(key): _with_text_keys(value) for key, value in values.items()} if isinstance(values, dict) else values
 
 
 def recipe_names(folder: Path) -> list[str]:

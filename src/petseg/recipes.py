@@ -36,13 +36,15 @@ def sources(name: str, overrides: Sequence[str] = (), path: Path = PARAMS) -> li
     Raises:
         ParamsError: there is no such recipe, or something is wrong with it, with `path` or with an override.
     """
-    if name == DEFAULT:
-        found = [parse(default_text(path), f"{path} as committed")]
-    else:
-        found = [read(path), read(recipe_path(path.parent, name))]
-    found += map(override, overrides)
+    files_read = [default(path)] if name == DEFAULT else [read(path), read(recipe_path(path.parent, name))]
+    found = [*files_read, *map(override, overrides)]
     params.check(found)
     return found
+
+
+def default(path: Path = PARAMS) -> Source:
+    """The keys of `default_text`, not checked."""
+    return parse(default_text(path), f"{path} as committed")
 
 
 def default_text(path: Path = PARAMS) -> str:
@@ -108,13 +110,12 @@ def show(name: str, path: Path = PARAMS) -> str:
     effective = flat(combined(sources(name, path=path)))
     if name == DEFAULT:
         return default_text(path).rstrip("\n")
-    default = flat(combined(sources(DEFAULT, path=path)))
-    text = edited(read_text(path), effective)
+    usual, text = flat(default(path).values), edited(read_text(path), effective)
     lines = text.splitlines()
     margins = ["  "] * len(lines)
     for key, at in line_numbers(text).items():
-        if effective[key] != default.get(key, effective[key]):
-            lines[at] += f"  # default: {one_line(default[key])}"
+        if effective[key] != usual.get(key, effective[key]):
+            lines[at] += f"  # default: {one_line(usual[key])}"
             margins[at] = CHANGED
     head = _head(read_text(recipe_path(path.parent, name)))
     body = [f"{margin}{line}".rstrip() for margin, line in zip(margins, lines, strict=True)]
@@ -142,7 +143,7 @@ def apply(name: str, path: Path = PARAMS, force: bool = False) -> int:
     with files.atomic_file(path) as part:
         part.write_text(text, encoding="utf-8")
         if params.load(part) != params.check(found):
-            raise PetsegError(f"{path} could not be edited; write out what it abbreviates by anchors and aliases.")
+            raise PetsegError(f"{path} is written in a way that cannot be edited here; put the values in by hand.")
     return sum(key not in before or before[key] != value for key, value in after.items())
 
 
