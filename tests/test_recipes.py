@@ -140,7 +140,9 @@ def test_show_marks_what_differs_and_only_that(file, name):
 
 
 def test_show_names_the_defaults_value(file):
-    assert re.search(r"(?m)^> image_size: 256 .*  # default: 64$", recipes.show("a", file))
+    write(file, "large", "image_size: 2048\n")
+    before = params.load(file).image_size
+    assert re.search(rf"(?m)^> image_size: 2048 .*  # default: {before}$", recipes.show("large", file))
     assert re.search(r"(?m)^>   decoder_width: 32 .*  # default: null$", recipes.show("d", file))
     assert re.search(r"(?m)^>   align_corners: false .*  # default: true$", recipes.show("c", file))
 
@@ -172,7 +174,6 @@ def test_apply_writes_the_values_and_keeps_everything_else(file, name):
     for old, new in zip(before, after, strict=True):
         assert old.partition(":")[0] == new.partition(":")[0]
         assert old.partition(" # ")[1:] == new.partition(" # ")[1:]
-    assert "\n  clip: null  " in "\n".join(after) or expected.train.clip is not None  # null is written out
 
 
 def test_apply_writes_lists_quotes_and_small_numbers(file):
@@ -182,12 +183,12 @@ def test_apply_writes_lists_quotes_and_small_numbers(file):
     assert params.load(file) == expected
     assert expected.data.url == ("file:///a", "b: c", "#d")
     assert expected.data.path == "null"
-    untouched = [line for line in lines if not re.match(r" *(lr: 3|seed: 88|path|- )", line)]
+    untouched = [line for line in lines if not re.match(r"(lr|seed):|  path:|    - ", line)]
     assert [line for line in file.read_text().splitlines() if line in untouched] == untouched
 
 
 def test_apply_refuses_to_lose_edits_unless_forced(file):
-    file.write_text(file.read_text().replace("\nepochs: 50", "\nepochs: 51"))
+    file.write_text(file.read_text() + "# a thought\n")
     edited = file.read_text()
     with pytest.raises(ParamsError, match=r"params\.yaml has edits that are not committed .*--force"):
         recipes.apply("a", file)
@@ -211,8 +212,8 @@ def test_apply_refuses_where_git_cannot_tell(file, monkeypatch, git_is_there):
 
 
 def test_anchors_of_yaml_are_no_obstacle(file):
-    text = file.read_text().replace("\nepochs: 50 ", "\nepochs: &n 50 ")
-    file.write_text(text.replace("\n  images: 400 ", "\n  images: *n "))
+    text = re.sub(r"\nepochs: \d+", "\nepochs: &n 50", file.read_text())
+    file.write_text(re.sub(r"\n  images: \d+", "\n  images: *n", text))
     write(file, "longer", "epochs: 60\n")
     recipes.apply("longer", file, force=True)
     assert (params.load(file).epochs, params.load(file).data.images) == (60, 50)
@@ -265,7 +266,7 @@ def test_a_wrong_recipe_is_one_sentence_that_names_it_and_changes_nothing(file, 
     [
         ("oxfrod", "the nearest recipe is oxford."),
         ("defualt", "the nearest recipe is default."),
-        ("xyz", "there are the recipes default, a, b, c, d, laptop, oxford."),
+        ("xyz", f"there are the recipes default, {', '.join(NAMES)}."),
         ("../params", "there are the recipes"),
         ("", "there are the recipes"),
     ],

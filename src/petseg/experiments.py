@@ -77,8 +77,8 @@ def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = recipe
     if subprocess.run([command, "queue", "start"], env=env).returncode:
         raise PetsegError("The queue was not started, see above; `dvc queue start` tries again.")
     print(
-        f"They run one after the other: `dvc queue status` lists them, `dvc queue logs {name}-{moment} --follow` shows "
-        "what one prints, `dvc exp show` compares them."
+        "They run one after the other: `dvc queue status` lists them, `dvc queue logs NAME --follow` shows what one "
+        "prints, `dvc exp show` compares them."
     )
 
 

@@ -127,7 +127,7 @@ def sentence(error: ValidationError, sources: Sequence[Source], model: type[Base
     parts = [str(part) for part in first["loc"] if not isinstance(part, int)]
     key, file = ".".join(parts), sources[0].place
     if first["type"] == "missing":
-        return f"{file}: {key} is missing; add it, `git diff {file}` shows what was removed."
+        return f"{file}: {key} is missing; add it; `git diff` shows what was removed."
     if first["type"] == "value_error":
         return f"{_all_places(sources)}: {first['ctx']['error']}."
     place = next((each.place for each in reversed(sources) if _touches(each.values, parts)), file)

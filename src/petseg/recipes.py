@@ -119,7 +119,7 @@ def show(name: str, path: Path = PARAMS) -> str:
             margins[at] = CHANGED
     head = _head(read_text(recipe_path(path.parent, name)))
     body = [f"{margin}{line}".rstrip() for margin, line in zip(margins, lines, strict=True)]
-    legend = f"# {CHANGED.strip()} marks what {path} as committed has otherwise, with its value at the end."
+    legend = f"# {CHANGED.strip()} marks what is not as in {path} as committed, whose value ends the line."
     return "\n".join([*head, legend, *body[len(_head(text)) :]])
 
 
