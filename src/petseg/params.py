@@ -3,18 +3,17 @@
 Every error is a `ParamsError` (exit status 2) that names the key and, for a misspelt one, the nearest valid key.
 """
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from petseg import yaml12
 from petseg.errors import ParamsError
 from petseg.learning import Loss, Optimizer, Schedule, Train, Training
 from petseg.networks import OWN, BatchSize, Epochs, LearningRate, ResNet34UNetParams, Section, UNetParams
+from petseg.overrides import DEFAULT, Source, combined, override, read, recipe_path, sentence
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 MD5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -123,29 +122,26 @@ def load(path: str | Path = "params.yaml", recipe: str | None = None, overrides:
 
     Args:
         path: a YAML file with every key of `Params`.
-        recipe: NAME of `recipes/NAME.yaml` beside `path`, which holds some of the keys.
+        recipe: NAME of `recipes/NAME.yaml` beside `path`, which holds some of the keys; `default` changes nothing.
         overrides: `key=value` with a dotted key and a YAML value, as `dvc exp run -S` takes them.
 
     Raises:
-        ParamsError: a file is missing or no YAML; a key is unknown or missing; a value has the wrong type or range.
+        ParamsError: a file is missing or no YAML; a key is unknown or missing; a value has the wrong type or range;
+            values do not fit together. The sentence names the file or the override.
     """
     path = Path(path)
-    values = _read(path)
-    if recipe is not None:
-        recipe_path = path.parent / "recipes" / f"{recipe}.yaml"
-        _merge(values, _read(recipe_path))
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ParamsError(f"{override!r} is no override: write key=value, for example lr=1e-4.")
-        nested: Any = _parse(text, override)
-        for part in reversed(key.strip().split(".")):
-            nested = {part: nested}
-        _merge(values, nested)
+    sources = [read(path)]
+    if recipe not in (None, DEFAULT):
+        sources.append(read(recipe_path(path.parent, recipe)))
+    return check([*sources, *map(override, overrides)])
+
+
+def check(sources: Sequence[Source]) -> Params:
+    """The typed parameters of a whole params.yaml and what changes it, each later source winning; raises as `load`."""
     try:
-        return Params.model_validate(values)
+        return Params.model_validate(combined(sources))
     except ValidationError as error:
-        raise ParamsError(_sentence(error, path)) from None
+        raise ParamsError(sentence(error, sources, Params)) from None
 
 
 @contextmanager
@@ -200,54 +196,3 @@ def _pick(values: dict, key: str) -> object:
     for part in key.split("."):
         values = values[part]
     return values
-
-
-def _parse(text: str, where: object) -> Any:
-    try:
-        return yaml12.parse(text)
-    except yaml12.YamlError as error:
-        raise ParamsError(f"{where} is {error}.") from None
-
-
-def _read(path: Path) -> dict:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ParamsError(f"{path} does not exist; run this from the top folder of the project.") from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise ParamsError(f"{path} cannot be read as text: {error}.") from None
-    values = _parse(text, path)
-    if not isinstance(values, dict):
-        raise ParamsError(f"{path} holds no keys: it must be a list of `key: value` lines.")
-    return values
-
-
-def _merge(values: dict, changes: dict) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
-            _merge(values[key], value)
-        else:
-            values[key] = value
-
-
-def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        yield prefix + name
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _valid_keys(field.annotation, f"{prefix}{name}.")
-
-
-def _sentence(error: ValidationError, path: Path) -> str:
-    """One of pydantic's complaints as a sentence: an unknown key first, since it often explains a missing one."""
-    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    key = ".".join(str(part) for part in first["loc"] if not isinstance(part, int))
-    if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, list(_valid_keys(Params)), n=1, cutoff=0.0)[0]
-        return f"{path}: {key} is not a parameter; the nearest that is: {near}."
-    if first["type"] == "missing":
-        return f"{path}: {key} is missing; add it, `git diff {path}` shows what was removed."
-    if first["type"] == "value_error":
-        return f"{path}: {first['ctx']['error']}."
-    if first["type"] == "model_type":
-        return f"{path}: {key} is {first['input']!r}, but it holds keys of its own."
-    return f"{path}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
