@@ -22,8 +22,11 @@ from pathlib import Path
 
 import dvc.api
 import pandas as pd
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from measuring import headline, training_flops
+from measuring import headline
 from petseg import experiments, machine, models, params, recipes
 
 PILOT_SECONDS = 10  # of training, at least, to find out how many epochs fit into the budget
@@ -87,6 +90,13 @@ class Experiment:
         """Of the weights that were kept: on valid, on test."""
         valid = json.loads(self.read(f"metrics/train_{network}.json"))[network]["valid_dice"]
         return valid, json.loads(self.read("metrics/test.json"))[network]["dice"]
+
+
+def training_flops(network: nn.Module, size: int) -> int:
+    """Of training on one image: multiplications and additions, each counted, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        network.train()(torch.zeros(2, 3, size, size)).sum().backward()
+    return counter.get_total_flops() // 2
 
 
 def run(*command: str) -> str:
@@ -168,7 +178,7 @@ class Line:
 
     def final_valid(self) -> float:
         """Valid Dice after the last epoch, mean over seeds."""
-        return statistics.mean(curve["valid_dice"].iloc[-1] for curve in self.curves)
+        return statistics.mean(float(curve["valid_dice"].iloc[-1]) for curve in self.curves)
 
     def seconds_to(self, dice: float) -> str:
         """Mean over seeds of the training time until an epoch ends with that valid Dice; – if one never does."""
@@ -177,7 +187,7 @@ class Line:
             reached = curve["epoch"][curve["valid_dice"] >= dice]
             if reached.empty:
                 return "–"
-            times.append(each.facts(self.network)["seconds"] * reached.iloc[0] / len(curve))
+            times.append(each.facts(self.network)["seconds"] * int(reached.iloc[0]) / len(curve))
         return f"{statistics.mean(times):.0f}"
 
     def row(self, target: float) -> str:
