@@ -75,8 +75,8 @@ def _check_finite(logits: Tensor, images: list[int], network: str) -> None:
     if len(bad):
         image = images[bad[0].item()]
         raise PetsegError(
-            f"{network}: a logit of image {image} of the split (from 0) is NaN or infinite: its weights are of no use or "
-            "its precision is too low; train it again, at a lower lr or at precision fp32."
+            f"{network}: a logit of image {image} of the split (from 0) is NaN or infinite: its weights are of no use "
+            "or its precision is too low; train it again, at a lower lr or at precision fp32."
         )
 
 
