@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+from petseg.errors import PetsegError
 from petseg.evaluation.predict import score
 from petseg.plan import Plan
 
@@ -79,3 +80,20 @@ def test_the_network_is_used_in_eval_mode():
     one, all_at_once = (score(network.train(), images, trimaps, trimaps.__getitem__, b, PLAN).masks for b in (1, 5))
     assert np.array_equal(one, all_at_once)
     assert network[0].num_batches_tracked == 0
+
+
+@pytest.mark.parametrize("network", [Bright(), BrightOfTwo()])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_not_finite_are_refused_and_not_counted_as_background(monkeypatch, network, value):
+    images, trimaps = scene()
+    bad = torch.full((), value)
+    answer = Bright.forward  # red 255 is found in image 3 alone
+
+    def broken(self, image):
+        return torch.where(image[:, :1] == 255, bad, answer(self, image))
+
+    monkeypatch.setattr(Bright, "forward", broken)
+    images[..., 0] = images[..., 0].clip(max=254)
+    images[3, 2, 5, 0] = 255
+    with pytest.raises(PetsegError, match=rf"^{type(network).__name__}: a logit of image 3 .* is NaN or infinite"):
+        score(network, images, trimaps, trimaps.__getitem__, 2, PLAN)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from petseg import machine, metrics, models
 from petseg.data.ordered import foreground, in_order
+from petseg.errors import PetsegError
 from petseg.plan import Plan
 
 
@@ -43,6 +44,9 @@ def score(
         batch_size: images at once.
         plan: where and how `network` is computed.
         on_batch: called with the number of images after each batch.
+
+    Raises:
+        PetsegError: a logit is NaN, which would count as background, or infinite, which enlarges to NaN.
     """
     network.eval()
     masks, scores = [], []
@@ -55,6 +59,7 @@ def score(
             predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
             counts = metrics.count(predicted, mask)
             batch = list(islice(indices, len(image)))
+            _check_finite(logits, batch, type(network).__name__)
             dice_original = list(pool.map(lambda i, one: _dice_at_size(one, original(i)), batch, logits))
             columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
             scores.append(torch.stack([*columns, torch.tensor(dice_original, dtype=torch.float64)]))
@@ -62,6 +67,17 @@ def score(
             on_batch(len(image))
     names = ("dice", "iou", "precision", "recall", "dice_original")
     return Scored(np.concatenate(masks), dict(zip(names, torch.cat(scores, dim=1).numpy(), strict=True)))
+
+
+def _check_finite(logits: Tensor, images: list[int], network: str) -> None:
+    """Refuses logits (B, 1, S, S) of which one is NaN or infinite; names the first such image."""
+    bad = (~logits.isfinite()).flatten(1).any(1).nonzero()
+    if len(bad):
+        image = images[bad[0].item()]
+        raise PetsegError(
+            f"{network}: a logit of image {image} of the split (from 0) is NaN or infinite: its weights are of no use "
+            "or its precision is too low; train it again, at a lower lr or at precision fp32."
+        )
 
 
 def _dice_at_size(logits: Tensor, trimap: np.ndarray) -> float:
