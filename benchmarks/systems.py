@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from io import StringIO
 from pathlib import Path
 
@@ -60,20 +60,19 @@ class System:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment of DVC, whose name tells all that is set in it."""
+    """One experiment of DVC, whose name depends on the commit that it starts from and on all that is set in it."""
 
     recipe: str
     settings: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        return f"{self.recipe}-{hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:8]}"
+        return f"{self.recipe}-{head()[:7]}-{hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:8]}"
 
     @property
     def revision(self) -> str | None:
-        """The commit that DVC made of it, with today's code; None until it has run."""
-        head = run("git", "rev-parse", "HEAD").strip()
-        found = run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/{head[:2]}/{head[2:]}/{self.name}")
+        """The commit that DVC made of it; None until it has run."""
+        found = run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/{head()[:2]}/{head()[2:]}/{self.name}")
         return found.strip() or None
 
     def read(self, path: str) -> str:
@@ -92,6 +91,12 @@ class Experiment:
         return valid, json.loads(self.read("metrics/test.json"))[network]["dice"]
 
 
+@cache
+def head() -> str:
+    """The commit that everything here starts from."""
+    return run("git", "rev-parse", "HEAD").strip()
+
+
 def training_flops(network: nn.Module, size: int) -> int:
     """Of training on one image: multiplications and additions, each counted, forward and backward."""
     with FlopCounterMode(display=False) as counter:
@@ -100,12 +105,13 @@ def training_flops(network: nn.Module, size: int) -> int:
 
 
 def run(*command: str) -> str:
-    """What a command prints.
+    """What `git` or `dvc` prints.
 
     Raises:
         SystemExit: it failed; with what it printed.
     """
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    program, env = experiments.dvc() if command[0] == "dvc" else ("git", os.environ)
+    done = subprocess.run([program, *command[1:]], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
     return done.stdout

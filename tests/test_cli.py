@@ -157,7 +157,7 @@ def test_dvc_beside_python_is_found_too(project, tmp_path):
     beside = tmp_path / "venv"
     beside.mkdir()
     (beside / "python").symlink_to(sys.executable)
-    probe = "import sys; from petseg import experiments; print(experiments._dvc())"
+    probe = "import sys; from petseg import experiments; print(experiments.dvc())"
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]), "PATH": "/nowhere"}
     command = [str(beside / "python"), "-c", probe]
     missing = subprocess.run(command, env=env, capture_output=True, text=True)

@@ -64,7 +64,7 @@ def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = recipe
         PetsegError: there is no `dvc`, or it did not queue one.
     """
     asked = {name: settings(name, overrides, path) for name in names}
-    command, env = _dvc()
+    command, env = dvc()
     moment = time.strftime("%m%d-%H%M%S")
     queued = len(asked) > 1 or any(map(is_sweep, overrides))
     for name, values in asked.items():
@@ -87,7 +87,7 @@ def _become(command: list[str], env: dict[str, str]) -> NoReturn:
     os.execve(command[0], command, env)
 
 
-def _dvc() -> tuple[str, dict[str, str]]:
+def dvc() -> tuple[str, dict[str, str]]:
     """The command `dvc` and the environment to call it in, which has the Python beside it first, for the stages."""
     if found := shutil.which("dvc"):
         return found, dict(os.environ)

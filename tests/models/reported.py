@@ -181,7 +181,10 @@ class Variant(NamedTuple):
         own = {"width": width} | self.own | changes
         if "decoder_width" in own:
             own["decoder_width"] = width // 2
-        return params.load(COMMITTED, overrides=[f"{self.name}.{key}={value}" for key, value in own.items()])
+        overrides = [f"{self.name}.{key}={value}" for key, value in own.items()]
+        if own.get("classes") == 2:  # one loss trains both networks
+            overrides += ["unet.classes=2", "resnet34_unet.classes=2", "loss.bce=0", "loss.cross_entropy=1"]
+        return params.load(COMMITTED, overrides=overrides)
 
 
 D = {"pixels": "none", "padding": "reflect", "upsampling": "bilinear", "classes": 2}
