@@ -30,7 +30,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import ROOT, headline, measure, medians, memory
 from petseg import machine, models, params, plan
-from petseg.data import augment, batches, images, layout
+from petseg.data import augment, batches, images, layout, policies
 from petseg.evaluation import predict
 from petseg.losses import bce_dice_loss
 from petseg.training import checkpoints, interrupts, keeper, loop, seeding, team
@@ -48,7 +48,7 @@ class Photographs(Dataset):
     def __init__(self, raw: Path, size: int) -> None:
         self.raw = raw
         self.names = names_in(raw)
-        self.transform = A.Compose([*augment.POLICIES["a"](size), A.Normalize(), ToTensorV2()])
+        self.transform = A.Compose([*policies.POLICIES["a"](size), A.Normalize(), ToTensorV2()])
         self.size = size
 
     def __len__(self) -> int:
@@ -180,7 +180,7 @@ def plain_loader_rate(task: dict) -> dict:
 def our_loader_rate(task: dict) -> dict:
     every = samples(task)
     order = batches.EpochOrder(len(every), task["batch"], seed=0)
-    return loader_rate(batches.loader(every, order, machine.workers(), every.collate), task["seconds"])
+    return loader_rate(batches.loader(every, order, machine.workers()), task["seconds"])
 
 
 def loader_rate(loader: DataLoader, seconds: float) -> dict:

@@ -1,5 +1,6 @@
 import math
 import pickle
+import random
 from typing import get_args
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 from torchvision.transforms import ElasticTransform
 
-from petseg.data.augment import POLICIES, A, Augment, cv2  # from there: albumentations itself may ask the network
+from petseg.data.augment import Augment, cv2
 from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.policies import POLICIES, A  # from there: albumentations itself may ask the network
+from petseg.data.recording import _RULES
 from petseg.params import Train
 
 SIZE = 64
@@ -126,12 +129,31 @@ def test_everything_depends_on_the_generator_alone(policy):
     assert len({image.tobytes() for image, _ in first}) >= 3
 
 
+def three_of_a_list(size):
+    return [A.OneOf([A.HorizontalFlip(p=0.7), A.RandomGamma(p=0.2), A.Transpose(p=0.4)], p=0.8), A.VerticalFlip(p=1)]
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, "three"])
+def test_a_policy_is_what_compose_makes_of_it_to_the_bit(monkeypatch, policy):
+    monkeypatch.setitem(POLICIES, "three", three_of_a_list)
+    monkeypatch.setitem(_RULES, A.Transpose, (None, {}))
+    augment, compose = Augment(policy, SIZE), A.Compose(POLICIES[policy](SIZE))
+    for seed in range(200):
+        ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
+        image, mask = augment(*sample(), ours)
+        compose.set_random_state(theirs, random.Random(int(theirs.integers(2**63))))
+        expected = compose(image=sample()[0], mask=sample()[1])
+        assert np.array_equal(image, expected["image"])
+        assert np.array_equal(mask, expected["mask"])
+        assert ours.bit_generator.state == theirs.bit_generator.state
+
+
 @pytest.mark.parametrize("policy", CHANGING)
 def test_workers_change_nothing(policy):
     rng = np.random.default_rng(5)
     images, trimaps = rng.integers(0, 256, (24, 32, 32, 3), np.uint8), rng.integers(1, 4, (24, 32, 32), np.uint8)
     samples, order = Samples(images, trimaps, Augment(policy, 32), seed=3), EpochOrder(24, 4, seed=3)
-    here, there = (list(loader(samples, order, workers, samples.collate)) for workers in (0, 2))
+    here, there = (list(loader(samples, order, workers)) for workers in (0, 2))
     assert len(here) == len(there) == 6
     for batch, other in zip(here, there, strict=True):
         assert torch.equal(batch[0], other[0])

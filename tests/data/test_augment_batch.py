@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from petseg.data.augment import POLICIES, A, Augment
+from petseg.data.augment import Augment
 from petseg.data.augment_batch import OPERATIONS, apply, collate
+from petseg.data.policies import POLICIES, A
 
 # Of each transform: the greatest difference of a pixel, and of a sample's mean, in grey levels.
 SINGLE = {

@@ -1,6 +1,6 @@
 """Augmented batches of the train split on the device itself."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from petseg.data import augment_batch
-from petseg.data.augment import Record
-from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.augment import Augment
+from petseg.data.batches import EpochOrder, Samples, loader, sample_rng
 from petseg.data.ordered import foreground
 
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
@@ -26,10 +26,10 @@ def train_batches(samples: Samples, order: EpochOrder, device: torch.device, wor
         workers: processes that prepare batches; 0 prepares them in this one.
     """
     if device.type != "cuda":
-        return loader(samples, order, workers, samples.collate)
+        return loader(samples, order, workers)
     memory = torch.cuda.get_device_properties(device).total_memory
     if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * memory:
-        return loader(samples, order, workers, samples.collate, pin=True)
+        return loader(samples, order, workers, pin=True)
     return OnDevice(samples, order, device, workers)
 
 
@@ -44,7 +44,7 @@ class OnDevice:
         self.device = device
         self.images = torch.from_numpy(np.array(samples.images)).to(device)
         self.masks = torch.from_numpy(foreground(samples.trimaps)).to(device)
-        self._draws = loader(_Draws(samples), order, workers, _collate_draws, pin=device.type == "cuda")
+        self._draws = loader(_Draws(samples.augment, samples.seed), order, workers, pin=device.type == "cuda")
 
     def __iter__(self) -> Iterator[Batch]:
         for rows, record in self._draws:
@@ -56,15 +56,12 @@ class OnDevice:
 
 
 class _Draws(Dataset):
-    """Index and record of each augmented sample, looked up by (epoch, index)."""
+    """What happens to the samples of a batch, looked up by lists of (epoch, index): all that a worker needs to hold."""
 
-    def __init__(self, samples: Samples) -> None:
-        self.samples = samples
+    def __init__(self, augment: Augment, seed: int) -> None:
+        self.augment, self.seed = augment, seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[int, Record]:
-        return key[1], self.samples.augment.draw(self.samples.rng(*key))
-
-
-def _collate_draws(draws: list[tuple[int, Record]]) -> tuple[Tensor, augment_batch.BatchRecord]:
-    rows = torch.tensor([index for index, _ in draws], dtype=torch.int64)
-    return rows, augment_batch.collate([record for _, record in draws])
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> tuple[Tensor, augment_batch.BatchRecord]:
+        """Indices, int64 (B,), and the record of the batch."""
+        records = [self.augment.draw(sample_rng(self.seed, *key)) for key in keys]
+        return torch.tensor([index for _, index in keys], dtype=torch.int64), augment_batch.collate(records)
