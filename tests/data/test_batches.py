@@ -4,7 +4,7 @@ import torch
 
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
-from petseg.data.on_device import OnDevice, train_batches
+from petseg.data.on_device import InGroups, OnDevice, train_batches
 from petseg.data.ordered import foreground, in_order
 
 
@@ -137,6 +137,25 @@ def test_a_process_without_any_image_gets_an_empty_batch():
     for batches in (loader(a, order, 0), OnDevice(a, order, torch.device("cpu"), 0)):
         shapes = [(image.shape, image.dtype, mask.shape, mask.dtype) for image, mask in batches]
         assert shapes == [((0, 16, 16, 3), torch.uint8, (0, 16, 16), torch.bool)] * 3
+
+
+def test_groups_are_the_same_batches_anew_each_time_and_taken_together():
+    taken = []
+
+    class Batches:
+        def __iter__(self):
+            for i in range(7):
+                taken.append(i)
+                yield i
+
+    groups = InGroups(Batches(), 3)
+    for _ in range(2):
+        taken.clear()
+        seen = []
+        for i in groups:
+            seen.append(i)
+            assert len(taken) == min(7, i // 3 * 3 + 3)
+        assert seen == list(range(7))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 50])

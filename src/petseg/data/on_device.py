@@ -1,6 +1,7 @@
 """Augmented batches of the train split on the device itself."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -26,11 +27,27 @@ def train_batches(samples: Samples, order: EpochOrder, device: torch.device, wor
         workers: processes that prepare batches; 0 prepares them in this one.
     """
     if device.type != "cuda":
-        return loader(samples, order, workers)
+        return loader(samples, order, workers) if workers else InGroups(loader(samples, order, 0), 8)
     memory = torch.cuda.get_device_properties(device).total_memory
     if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * memory:
         return loader(samples, order, workers, pin=True)
     return OnDevice(samples, order, device, workers)
+
+
+class InGroups:
+    """The same batches, of which several are taken from `batches` at once, anew at each iteration.
+
+    A step of training leaves nothing else in a core's cache. Where the same core prepares batches, it does so up to a
+    quarter faster when it stays with them for a while.
+    """
+
+    def __init__(self, batches: Iterable[Batch], count: int) -> None:
+        self.batches, self.count = batches, count
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = iter(self.batches)
+        while group := list(islice(batches, self.count)):
+            yield from group
 
 
 class OnDevice:
