@@ -31,6 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from measuring import ROOT, headline, measure, medians, memory
 from petseg import machine, models, params, plan
 from petseg.data import augment, batches, images, layout, policies
+from petseg.data.packed import foreground
 from petseg.evaluation import predict
 from petseg.losses import bce_dice_loss
 from petseg.training import checkpoints, interrupts, keeper, loop, seeding, team
@@ -163,7 +164,7 @@ def our_test(task: dict) -> dict:
     network, data = how.place(network_of(task)), packed(task, len(paths))
 
     def once() -> None:
-        predict.score(network, *data, lambda i: images.read_trimap(paths[i]), task["batch"], how)
+        predict.score(network, *data, lambda i: foreground(images.read_trimap(paths[i])), task["batch"], how)
 
     once()
     start, count = time.perf_counter(), 0

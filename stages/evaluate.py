@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from petseg import errors, files, machine, models, params, plan
-from petseg.data import fingerprint, images, layout, packed, splits
+from petseg.data import fingerprint, packed, splits
 from petseg.evaluation import predict, statistics
 from petseg.training import weights
 
@@ -24,7 +24,7 @@ def main() -> None:
         for name in params.NETWORKS:
             networks[name] = models.build(name, p)
             weights.load(f"models/{name}.safetensors", networks[name], p.training(name), data_sha256)
-        paths = [layout.trimap_path(layout.RAW, each) for each in table["name"]]
+        originals = packed.Originals(zip(table["width"], table["height"], strict=True))
         scored = {}
         for name, network in networks.items():
             with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
@@ -33,7 +33,7 @@ def main() -> None:
                 scored[name] = predict.score(
                     how.place(network),
                     *test,
-                    original=lambda i: images.read_trimap(paths[i]),
+                    original=originals.__getitem__,
                     batch_size=training.micro_batch or training.batch_size,
                     plan=how,
                     on_batch=bar.update,

@@ -5,7 +5,8 @@ import torch
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
 from petseg.data.on_device import InGroups, OnDevice, train_batches
-from petseg.data.ordered import foreground, in_order
+from petseg.data.ordered import in_order
+from petseg.data.packed import foreground
 
 
 def arrays(n=7, size=16):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from petseg.data.augment import Augment
-from petseg.data.ordered import foreground
+from petseg.data.packed import foreground
 
 _ORDER, _SAMPLE = 0, 1  # separate random streams; always four words, since numpy ignores trailing zeros of a seed
 

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from petseg.data import augment_batch
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader, sample_rng
-from petseg.data.ordered import foreground
+from petseg.data.packed import foreground
 
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
 
