@@ -1,10 +1,12 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
 
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
-from petseg.data.on_device import InGroups, OnDevice, train_batches
+from petseg.data.on_device import InGroups, OnDevice, _Draws, fork_server, train_batches
 from petseg.data.ordered import in_order
 from petseg.data.packed import foreground
 
@@ -109,8 +111,8 @@ def test_workers_change_nothing():
             assert torch.equal(masks, other_masks)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers):
+@pytest.mark.parametrize(("workers", "context"), [(0, None), (0, fork_server()), (2, None), (2, fork_server())])
+def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, context):
     rng = np.random.default_rng(0)
     smooth = torch.from_numpy(rng.random((9, 3, 4, 4), np.float32))
     smooth = torch.nn.functional.interpolate(smooth, (64, 64), mode="bicubic").clamp(0, 1).permute(0, 2, 3, 1)
@@ -118,7 +120,7 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers):
     trimaps = np.where(images[..., 0] > 128, 1, 2).astype(np.uint8)
     a = Samples(images, trimaps, Augment("a", 64), 3)
     orders = [EpochOrder(9, 4, seed=3) for _ in range(2)]
-    cpu, device = torch.device("cpu"), OnDevice(a, orders[0], torch.device("cpu"), workers)
+    cpu, device = torch.device("cpu"), OnDevice(a, orders[0], torch.device("cpu"), workers, context)
     seen = 0
     for epoch in range(3):
         for order in orders:
@@ -130,6 +132,11 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers):
             assert (mask == truth).float().mean() > 0.995
             seen += 1
     assert seen == 2 + 1 + 0
+
+
+def test_a_worker_that_draws_gets_no_images():
+    a = samples(n=5000)
+    assert len(pickle.dumps(_Draws(a.augment, a.seed))) < 200_000 < a.images.nbytes / 10
 
 
 def test_a_process_without_any_image_gets_an_empty_batch():

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from petseg.data.augment import Augment
 from petseg.data.packed import foreground
+from petseg.errors import STOPS
 
 _ORDER, _SAMPLE = 0, 1  # separate random streams; always four words, since numpy ignores trailing zeros of a seed
 
@@ -83,18 +85,22 @@ class EpochOrder:
             yield [(self.epoch, index) for index in self.share(batch)]
 
 
-def loader(dataset: Dataset, order: EpochOrder, workers: int, pin: bool = False) -> DataLoader:
+def loader(
+    dataset: Dataset, order: EpochOrder, workers: int, pin: bool = False, context: BaseContext | None = None
+) -> DataLoader:
     """Batches that `dataset` holds under lists of keys, in the given order, anew at each iteration.
 
     Args:
         workers: processes that prepare batches; 0 prepares them in this one.
         pin: put batches into page-locked memory, which a GPU copies from without waiting.
+        context: starts the workers, and then they get a copy of `dataset`; None forks them.
     """
     return DataLoader(
         dataset,
         sampler=order,
         batch_size=None,  # the order's lists are the batches
         num_workers=workers,
+        multiprocessing_context=context if workers else None,
         pin_memory=pin,
         persistent_workers=workers > 0,
         collate_fn=_as_it_is,
@@ -111,3 +117,4 @@ def _leave_signals(worker: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(60))  # meanwhile that saves, and ends its workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # where it was started with them blocked

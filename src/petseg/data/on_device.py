@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from petseg.data import augment_batch
+from petseg.data import augment_batch, pool
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader, sample_rng
 from petseg.data.packed import foreground
@@ -31,7 +33,17 @@ def train_batches(samples: Samples, order: EpochOrder, device: torch.device, wor
     memory = torch.cuda.get_device_properties(device).total_memory
     if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * memory:
         return loader(samples, order, workers, pin=True)
-    return OnDevice(samples, order, device, workers)
+    return OnDevice(samples, order, device, workers, fork_server())
+
+
+def fork_server() -> BaseContext:
+    """Starts workers from a process of its own: one that has used CUDA and threads must not be forked.
+
+    It imports once what takes long, but nothing of petseg: it does not know from which checkout.
+    """
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["torch", "albumentations"])
+    return context
 
 
 class InGroups:
@@ -55,16 +67,29 @@ class OnDevice:
 
     What happens to each sample is drawn by workers on the CPU, from the same random numbers: the batches are those of
     `Samples` but for rounding (`petseg.data.augment_batch`).
+
+    Args:
+        workers: processes that draw; 0 draws in this one.
+        context: what starts them; None forks them.
     """
 
-    def __init__(self, samples: Samples, order: EpochOrder, device: torch.device, workers: int) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        order: EpochOrder,
+        device: torch.device,
+        workers: int,
+        context: BaseContext | None = None,
+    ) -> None:
         self.device = device
         self.images = torch.from_numpy(np.array(samples.images)).to(device)
         self.masks = torch.from_numpy(foreground(samples.trimaps)).to(device)
-        self._draws = loader(_Draws(samples.augment, samples.seed), order, workers, pin=device.type == "cuda")
+        self._draws = loader(_Draws(samples.augment, samples.seed), order, workers, device.type == "cuda", context)
 
     def __iter__(self) -> Iterator[Batch]:
-        for rows, record in self._draws:
+        with pool.undisturbed():
+            draws = iter(self._draws)
+        for rows, record in draws:
             rows = rows.to(self.device, non_blocking=True)
             images = self.images[rows].permute(0, 3, 1, 2)
             masks = self.masks[rows, None].byte()
