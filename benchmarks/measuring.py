@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from petseg import machine
 
 ROOT = Path(__file__).resolve().parents[1]
-WARM_UP = 8  # steps before the clock starts: a whole group of batches, see petseg.data.on_device.InGroups
+WARM_UP = 16  # steps before the clock starts: a whole group of batches, see petseg.data.on_device.InGroups
 
 
 def measure(script: str, what: str, task: dict) -> dict[str, float]:

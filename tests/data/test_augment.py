@@ -10,7 +10,7 @@ from torchvision.transforms import ElasticTransform
 
 from petseg.data.augment import Augment, cv2
 from petseg.data.batches import EpochOrder, Samples, loader
-from petseg.data.policies import POLICIES, A  # from there: albumentations itself may ask the network
+from petseg.data.policies import POLICIES, A, Rotate  # from there: albumentations itself may ask the network
 from petseg.data.recording import _RULES
 from petseg.params import Train
 
@@ -127,6 +127,17 @@ def test_everything_depends_on_the_generator_alone(policy):
         assert np.array_equal(one[0], other[0])
         assert np.array_equal(one[1], other[1])
     assert len({image.tobytes() for image, _ in first}) >= 3
+
+
+def test_our_rotate_is_albumentations_to_the_bit():
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    ours, theirs = Rotate(limit=90, p=1), A.Rotate(limit=90, p=1)
+    for seed in range(50):
+        for transform in (ours, theirs):
+            transform.set_random_seed(seed)
+        turned, expected = (transform(image=image, mask=sample()[1]) for transform in (ours, theirs))
+        assert np.array_equal(turned["image"], expected["image"])
+        assert np.array_equal(turned["mask"], expected["mask"])
 
 
 def three_of_a_list(size):
@@ -272,9 +283,9 @@ def test_draw_survives_being_sent_to_a_worker(policy):
         (A.GridDistortion(p=1), "GridDistortion"),
         (A.OneOf([A.HorizontalFlip(p=1), A.HueSaturationValue(p=1)]), "HueSaturationValue"),
         (A.Sequential([A.HorizontalFlip(p=1)]), "Sequential"),
-        (A.Rotate(border_mode=cv2.BORDER_REFLECT_101), "Rotate.*border_mode"),
-        (A.Rotate(fill=7.0), "Rotate.*fill"),
-        (A.Rotate(crop_border=True), "Rotate.*crop_border"),
+        (Rotate(border_mode=cv2.BORDER_REFLECT_101), "Rotate.*border_mode"),
+        (Rotate(fill=7.0), "Rotate.*fill"),
+        (Rotate(crop_border=True), "Rotate.*crop_border"),
         (A.RandomResizedCrop((SIZE, SIZE), interpolation=cv2.INTER_CUBIC), "RandomResizedCrop.*interpolation"),
         (A.Affine(fit_output=True), "Affine.*fit_output"),
         (A.Affine(mask_interpolation=cv2.INTER_LINEAR), "Affine.*mask_interpolation"),

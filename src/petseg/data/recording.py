@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from petseg.data.policies import A, Policy
+from petseg.data.policies import A, Policy, Rotate
 
 
 class Operation(NamedTuple):
@@ -77,7 +77,7 @@ def _crop(transform: A.RandomResizedCrop, params: dict[str, Any]) -> Changes:
     return [("warp", np.array(coefficients, np.float32))]
 
 
-def _affine(transform: A.Rotate | A.Affine, params: dict[str, Any]) -> Changes:
+def _affine(transform: Rotate | A.Affine, params: dict[str, Any]) -> Changes:
     """A "warp" as cv2.warpAffine does it: by the inverse of the matrix; one pixel past the edge all is black."""
     height, width = params["shape"][:2]
     inverse = np.linalg.inv(params["matrix"])[:2]
@@ -126,7 +126,7 @@ _BLACK_OUTSIDE = {"border_mode": cv2.BORDER_CONSTANT, "fill": 0, "fill_mask": 0}
 # Of each transform: how its parameters become operations, and the settings for which that is right.
 _RULES: dict[type, tuple[Callable[[Any, dict[str, Any]], Changes], dict[str, Any]]] = {
     A.RandomResizedCrop: (_crop, {**_SAMPLED, "area_for_downscale": None}),
-    A.Rotate: (_affine, {**_SAMPLED, **_BLACK_OUTSIDE, "crop_border": False}),
+    Rotate: (_affine, {**_SAMPLED, **_BLACK_OUTSIDE, "crop_border": False}),
     A.Affine: (_affine, {**_SAMPLED, **_BLACK_OUTSIDE, "fit_output": False}),
     A.ElasticTransform: (_elastic_field, {**_SAMPLED, **_BLACK_OUTSIDE}),
     A.HorizontalFlip: (_hflip, {}),
