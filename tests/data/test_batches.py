@@ -1,9 +1,14 @@
+import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from petseg.data import packed
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
 from petseg.data.on_device import InGroups, OnDevice, _Draws, fork_server, train_batches
@@ -137,6 +142,33 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, co
 def test_a_worker_that_draws_gets_no_images():
     a = samples(n=5000)
     assert len(pickle.dumps(_Draws(a.augment, a.seed))) < 200_000 < a.images.nbytes / 10
+
+
+SIGNALLED = """
+import os, signal, time
+import torch
+from petseg.data.on_device import OnDevice, fork_server
+from test_batches import EpochOrder, samples
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    batches = iter(OnDevice(samples(n=40), EpochOrder(40, 2, seed=3), torch.device("cpu"), 2, fork_server()))
+    next(batches)
+    os.killpg(0, signal.SIGTERM)
+    os.killpg(0, signal.SIGINT)
+    time.sleep(0.5)
+    print(1 + len(list(batches)))
+"""
+
+
+def test_signals_to_the_group_end_neither_the_fork_server_nor_its_workers(tmp_path):
+    """The training needs them until it has come to the end of its step and saved."""
+    (tmp_path / "signalled.py").write_text(SIGNALLED)
+    paths = os.pathsep.join([str(Path(packed.__file__).parents[2]), str(Path(__file__).parent)])
+    command, environment = [sys.executable, tmp_path / "signalled.py"], os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, start_new_session=True, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "20\n"), done.stderr
 
 
 def test_a_process_without_any_image_gets_an_empty_batch():

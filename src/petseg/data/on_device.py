@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.context import BaseContext
 
 import numpy as np
@@ -44,6 +44,7 @@ def fork_server() -> BaseContext:
     """
     context = get_context("forkserver")
     context.set_forkserver_preload(["torch", "albumentations"])
+    resource_tracker.ensure_running()  # else the server starts it, and then unblocks the signals that are to be blocked
     return context
 
 
