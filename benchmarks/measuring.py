@@ -1,4 +1,4 @@
-"""What the benchmarks share: figures of a process of its own, and where and what was measured."""
+"""What the benchmarks share: figures of a process of its own, a clock, and where and what was measured."""
 
 import json
 import multiprocessing
@@ -7,14 +7,17 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from torch.utils.data import DataLoader
 
 from petseg import machine
 
 ROOT = Path(__file__).resolve().parents[1]
+WARM_UP = 16  # steps before the clock starts: a whole group of batches, see petseg.data.on_device.InGroups
 
 
 def measure(script: str, what: str, task: dict) -> dict[str, float]:
@@ -30,6 +33,48 @@ def medians(script: str, task: dict, rounds: int, *measures: str) -> list[dict[s
     """The medians of each of these measures, taken `rounds` times in turns."""
     runs = [[measure(script, what, task) for what in measures] for _ in range(rounds)]
     return [{key: statistics.median(run[i][key] for run in runs) for key in runs[0][i]} for i in range(len(measures))]
+
+
+class Clock:
+    """Starts after a few batches, stops after some seconds."""
+
+    def __init__(self, task: dict, device: torch.device) -> None:
+        self.seconds, self.warm_up, self.device = task["seconds"], WARM_UP * task["batch"], device
+        self.first: tuple[float, int, float] | None = None
+        self.last = (0.0, 0, 0.0)  # time, images, seconds waited
+
+    def ends(self, seen: int, waited: float) -> bool:
+        """Takes the time after a step; True when there have been enough."""
+        if self.first is None:
+            if seen >= self.warm_up:
+                self.first = (self.now(), seen, waited)
+            return False
+        done = time.perf_counter() - self.first[0] >= self.seconds
+        if done:
+            self.last = (self.now(), seen, waited)
+        return done
+
+    def now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def result(self) -> dict:
+        seconds, seen, waited = (last - first for first, last in zip(self.first, self.last, strict=True))
+        return {"rate": seen / seconds, "waited": waited / seconds, "memory": memory(self.device)}
+
+
+def loader_rate(loader: DataLoader, seconds: float) -> dict:
+    """Images a second that come out of a loader when nobody trains; all cores prepare them."""
+    count, started = 0, None
+    while True:
+        for batch, _ in loader:
+            if started is None:
+                started = time.perf_counter()
+                continue
+            count += len(batch)
+            if time.perf_counter() - started >= seconds:
+                return {"rate": count / (time.perf_counter() - started)}
 
 
 def memory(device: torch.device) -> float:

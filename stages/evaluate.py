@@ -6,10 +6,11 @@ import argparse
 
 import numpy as np
 import pandas as pd
+from torch import nn
 from tqdm import tqdm
 
-from petseg import errors, files, machine, models, params, plan
-from petseg.data import fingerprint, images, layout, packed, splits
+from petseg import errors, files, gpus, machine, memory, models, params, plan
+from petseg.data import fingerprint, packed, splits
 from petseg.evaluation import predict, statistics
 from petseg.models import mirrored
 from petseg.training import weights
@@ -18,31 +19,29 @@ from petseg.training import weights
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with params.for_stage(*params.LEARNING, *params.NETWORKS, "evaluate") as p:
+        gpus.claim_for_training(1)
         table = splits.read_table(splits.TABLE).query("split == 'test'")
         data_sha256 = fingerprint.training_data(packed.PACKED)
-        networks = {}
-        for name in params.NETWORKS:
-            networks[name] = models.build(name, p)
+        networks = {name: models.build(name, p) for name in params.NETWORKS}
+        for name in networks:
             weights.load(f"models/{name}.safetensors", networks[name], p.training(name), data_sha256)
-        paths = [layout.trimap_path(layout.RAW, each) for each in table["name"]]
-        scored = {}
-        for name, network in networks.items():
-            with tqdm(total=len(table), desc=name, unit="image", disable=None) as bar:
-                test, training = packed.load_split("test", size=p.image_size), p.training(name)
-                how = plan.choose(training, machine.device())
-                network = mirrored.Mirrored(network) if p.evaluate.flips else network
-                scored[name] = predict.score(
-                    how.place(network),
-                    *test,
-                    original=lambda i: images.read_trimap(paths[i]),
-                    batch_size=training.micro_batch or training.batch_size,
-                    plan=how,
-                    on_batch=bar.update,
-                )
+        if p.evaluate.flips:
+            networks = {name: mirrored.Mirrored(network) for name, network in networks.items()}
+        originals = packed.Originals(zip(table["width"], table["height"], strict=True))
+        scored = {name: score(network, p.training(name), originals) for name, network in networks.items()}
         summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
     write(table, scored, summaries)
     for name, each in summaries.items():
         print(f"{name}: test Dice {each['dice']:.4f} [{each['dice_low']:.4f}, {each['dice_high']:.4f}]")
+
+
+def score(network: nn.Module, training: params.Training, originals: packed.Originals) -> predict.Scored:
+    """One network on the test split, with a bar on a terminal."""
+    photos, trimaps = packed.load_split("test", size=training.image_size)
+    how, at_once = plan.choose(training, machine.device()), training.micro_batch or training.batch_size
+    bar = tqdm(total=len(photos), desc=training.network, unit="image", disable=None)
+    with bar, memory.explained(training, how, ("again while nothing else needs that memory", "PETSEG_DEVICE=cpu")):
+        return predict.score(how.place(network), photos, trimaps, originals.__getitem__, at_once, how, bar.update)
 
 
 def write(table: pd.DataFrame, scored: dict[str, predict.Scored], summaries: dict[str, dict[str, float]]) -> None:

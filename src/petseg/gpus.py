@@ -72,7 +72,7 @@ def _open(path: Path) -> int:
 
 
 def claim_for_training(processes: int) -> None:
-    """Takes as many GPUs as there are training processes, where PETSEG_DEVICE does not ask for a CPU or one of them.
+    """Takes as many GPUs as there are processes, where PETSEG_DEVICE does not ask for a CPU or one of them.
 
     CUDA_VISIBLE_DEVICES names them afterwards, for this process and those that it starts.
 

@@ -1,5 +1,6 @@
 import math
 import pickle
+import random
 from typing import get_args
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 import torch
 from torchvision.transforms import ElasticTransform
 
-from petseg.data.augment import POLICIES, A, Augment, cv2  # from there: albumentations itself may ask the network
+from petseg.data.augment import Augment, cv2
 from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.policies import POLICIES, A, Rotate  # from there: albumentations itself may ask the network
+from petseg.data.recording import _RULES
 from petseg.params import Train
 
 SIZE = 64
@@ -126,12 +129,42 @@ def test_everything_depends_on_the_generator_alone(policy):
     assert len({image.tobytes() for image, _ in first}) >= 3
 
 
+def test_our_rotate_is_albumentations_to_the_bit():
+    image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
+    ours, theirs = Rotate(limit=90, p=1), A.Rotate(limit=90, p=1)
+    for seed in range(50):
+        for transform in (ours, theirs):
+            transform.set_random_seed(seed)
+        turned, expected = (transform(image=image, mask=sample()[1]) for transform in (ours, theirs))
+        assert np.array_equal(turned["image"], expected["image"])
+        assert np.array_equal(turned["mask"], expected["mask"])
+
+
+def three_of_a_list(size):
+    return [A.OneOf([A.HorizontalFlip(p=0.7), A.RandomGamma(p=0.2), A.Transpose(p=0.4)], p=0.8), A.VerticalFlip(p=1)]
+
+
+@pytest.mark.parametrize("policy", [*POLICIES, "three"])
+def test_a_policy_is_what_compose_makes_of_it_to_the_bit(monkeypatch, policy):
+    monkeypatch.setitem(POLICIES, "three", three_of_a_list)
+    monkeypatch.setitem(_RULES, A.Transpose, (None, {}))
+    augment, compose = Augment(policy, SIZE), A.Compose(POLICIES[policy](SIZE))
+    for seed in range(200):
+        ours, theirs = np.random.default_rng(seed), np.random.default_rng(seed)
+        image, mask = augment(*sample(), ours)
+        compose.set_random_state(theirs, random.Random(int(theirs.integers(2**63))))
+        expected = compose(image=sample()[0], mask=sample()[1])
+        assert np.array_equal(image, expected["image"])
+        assert np.array_equal(mask, expected["mask"])
+        assert ours.bit_generator.state == theirs.bit_generator.state
+
+
 @pytest.mark.parametrize("policy", CHANGING)
 def test_workers_change_nothing(policy):
     rng = np.random.default_rng(5)
     images, trimaps = rng.integers(0, 256, (24, 32, 32, 3), np.uint8), rng.integers(1, 4, (24, 32, 32), np.uint8)
     samples, order = Samples(images, trimaps, Augment(policy, 32), seed=3), EpochOrder(24, 4, seed=3)
-    here, there = (list(loader(samples, order, workers, samples.collate)) for workers in (0, 2))
+    here, there = (list(loader(samples, order, workers)) for workers in (0, 2))
     assert len(here) == len(there) == 6
     for batch, other in zip(here, there, strict=True):
         assert torch.equal(batch[0], other[0])
@@ -250,9 +283,9 @@ def test_draw_survives_being_sent_to_a_worker(policy):
         (A.GridDistortion(p=1), "GridDistortion"),
         (A.OneOf([A.HorizontalFlip(p=1), A.HueSaturationValue(p=1)]), "HueSaturationValue"),
         (A.Sequential([A.HorizontalFlip(p=1)]), "Sequential"),
-        (A.Rotate(border_mode=cv2.BORDER_REFLECT_101), "Rotate.*border_mode"),
-        (A.Rotate(fill=7.0), "Rotate.*fill"),
-        (A.Rotate(crop_border=True), "Rotate.*crop_border"),
+        (Rotate(border_mode=cv2.BORDER_REFLECT_101), "Rotate.*border_mode"),
+        (Rotate(fill=7.0), "Rotate.*fill"),
+        (Rotate(crop_border=True), "Rotate.*crop_border"),
         (A.RandomResizedCrop((SIZE, SIZE), interpolation=cv2.INTER_CUBIC), "RandomResizedCrop.*interpolation"),
         (A.Affine(fit_output=True), "Affine.*fit_output"),
         (A.Affine(mask_interpolation=cv2.INTER_LINEAR), "Affine.*mask_interpolation"),

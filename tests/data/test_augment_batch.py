@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from petseg.data.augment import POLICIES, A, Augment
+from petseg.data.augment import Augment
 from petseg.data.augment_batch import OPERATIONS, apply, collate
+from petseg.data.policies import POLICIES, A, Rotate
 
 # Of each transform: the greatest difference of a pixel, and of a sample's mean, in grey levels.
 SINGLE = {
     "crop": (lambda size: A.RandomResizedCrop((size, size), scale=(0.3, 1.0), ratio=(0.75, 1.33), p=1), 1, 0.2),
-    "rotate": (lambda size: A.Rotate(limit=180, p=1), 1, 0.01),
+    "rotate": (lambda size: Rotate(limit=180, p=1), 1, 0.01),
     "hflip": (lambda size: A.HorizontalFlip(p=1), 0, 0),
     "vflip": (lambda size: A.VerticalFlip(p=1), 0, 0),
     "brightness and contrast": (lambda size: A.RandomBrightnessContrast(0.6, 0.6, p=1), 0, 0),
@@ -110,7 +111,7 @@ def test_each_policy_is_albumentations(policy, size, count):
 
 def test_stages_follow_the_policys_order(monkeypatch):
     """Noise before a flip and a turn, two turns in a row: one after the other, as written."""
-    turns = [A.GaussNoise(p=1), A.Rotate(p=1), A.HorizontalFlip(p=1), A.Rotate(p=1), A.RandomGamma(p=1)]
+    turns = [A.GaussNoise(p=1), Rotate(p=1), A.HorizontalFlip(p=1), Rotate(p=1), A.RandomGamma(p=1)]
     monkeypatch.setitem(POLICIES, "long", lambda size: turns)
     rng = np.random.default_rng(3)
     images, masks, ours, our_masks = both(Augment("long", 64), [picture(64, rng) for _ in range(20)])

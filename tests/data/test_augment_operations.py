@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from petseg.data.augment import Operation
 from petseg.data.augment_batch import apply, collate
+from petseg.data.recording import Operation
 
 
 def one(kind, value):

@@ -1,11 +1,19 @@
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from petseg.data import packed
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
-from petseg.data.on_device import OnDevice, train_batches
-from petseg.data.ordered import foreground, in_order
+from petseg.data.on_device import InGroups, OnDevice, _Draws, fork_server, train_batches
+from petseg.data.ordered import in_order
+from petseg.data.packed import foreground
 
 
 def arrays(n=7, size=16):
@@ -24,25 +32,27 @@ def test_pet_and_border_are_foreground():
 
 def test_a_sample_is_its_image_and_mask():
     images, trimaps = arrays()
-    image, mask = samples("none")[0, 4]
+    image, mask = samples("none")[[(0, 4), (0, 2)]]
     assert image.dtype == torch.uint8
     assert mask.dtype == torch.bool
-    assert np.array_equal(image.numpy(), images[4])
-    assert np.array_equal(mask.numpy(), trimaps[4] != 2)
+    assert np.array_equal(image.numpy(), images[[4, 2]])
+    assert np.array_equal(mask.numpy(), trimaps[[4, 2]] != 2)
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone():
     a, b = samples(), samples()
-    _ = [b[0, i] for i in range(5)]  # what was looked up before does not matter
+    _ = b[[(0, i) for i in range(5)]]  # what was looked up before does not matter, nor what with
     pairs = [(e, i) for e in range(12) for i in range(7)]
-    assert all(torch.equal(a[key][0], b[key][0]) and torch.equal(a[key][1], b[key][1]) for key in pairs)
+    images, masks = a[pairs]
+    assert all(torch.equal(images[i], b[[key]][0][0]) for i, key in enumerate(pairs))
+    assert all(torch.equal(masks[i], b[[key]][1][0]) for i, key in enumerate(pairs))
     same = samples()
     same.images = np.repeat(same.images[:1], 7, axis=0)
     same.trimaps = np.repeat(same.trimaps[:1], 7, axis=0)
-    views = {same[key][0].numpy().tobytes() for key in pairs}
+    views = {image.numpy().tobytes() for image in same[pairs][0]}
     assert len(views) > 50  # one image, other epochs and indices: other views
     other = samples(seed=4)
-    assert sum(not torch.equal(a[key][0], other[key][0]) for key in pairs) > 40
+    assert (other[pairs][0] != images).flatten(1).any(1).sum() > 40
 
 
 def test_an_epoch_holds_every_sample_once_in_its_own_order():
@@ -98,7 +108,7 @@ def test_turns_of_several_processes_are_all_batches():
 def test_workers_change_nothing():
     orders = [EpochOrder(7, 3, seed=3) for _ in range(2)]
     a = samples()
-    alone, helped = (loader(a, order, workers, a.collate) for order, workers in zip(orders, (0, 2), strict=True))
+    alone, helped = (loader(a, order, workers) for order, workers in zip(orders, (0, 2), strict=True))
     for epoch in (0, 1):
         orders[0].epoch = orders[1].epoch = epoch
         for (images, masks), (other_images, other_masks) in zip(alone, helped, strict=True):
@@ -106,8 +116,8 @@ def test_workers_change_nothing():
             assert torch.equal(masks, other_masks)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers):
+@pytest.mark.parametrize(("workers", "context"), [(0, None), (0, fork_server()), (2, None), (2, fork_server())])
+def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, context):
     rng = np.random.default_rng(0)
     smooth = torch.from_numpy(rng.random((9, 3, 4, 4), np.float32))
     smooth = torch.nn.functional.interpolate(smooth, (64, 64), mode="bicubic").clamp(0, 1).permute(0, 2, 3, 1)
@@ -115,7 +125,7 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers):
     trimaps = np.where(images[..., 0] > 128, 1, 2).astype(np.uint8)
     a = Samples(images, trimaps, Augment("a", 64), 3)
     orders = [EpochOrder(9, 4, seed=3) for _ in range(2)]
-    cpu, device = torch.device("cpu"), OnDevice(a, orders[0], torch.device("cpu"), workers)
+    cpu, device = torch.device("cpu"), OnDevice(a, orders[0], torch.device("cpu"), workers, context)
     seen = 0
     for epoch in range(3):
         for order in orders:
@@ -129,12 +139,63 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers):
     assert seen == 2 + 1 + 0
 
 
+def test_a_worker_that_draws_gets_no_images():
+    a = samples(n=5000)
+    assert len(pickle.dumps(_Draws(a.augment, a.seed))) < 200_000 < a.images.nbytes / 10
+
+
+SIGNALLED = """
+import os, signal, time
+import torch
+from petseg.data.on_device import OnDevice, fork_server
+from test_batches import EpochOrder, samples
+
+if __name__ == "__main__":
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    batches = iter(OnDevice(samples(n=40), EpochOrder(40, 2, seed=3), torch.device("cpu"), 2, fork_server()))
+    next(batches)
+    os.killpg(0, signal.SIGTERM)
+    os.killpg(0, signal.SIGINT)
+    time.sleep(0.5)
+    print(1 + len(list(batches)))
+"""
+
+
+def test_signals_to_the_group_end_neither_the_fork_server_nor_its_workers(tmp_path):
+    """The training needs them until it has come to the end of its step and saved."""
+    (tmp_path / "signalled.py").write_text(SIGNALLED)
+    paths = os.pathsep.join([str(Path(packed.__file__).parents[2]), str(Path(__file__).parent)])
+    command, environment = [sys.executable, tmp_path / "signalled.py"], os.environ | {"PYTHONPATH": paths}
+    done = subprocess.run(command, env=environment, start_new_session=True, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "20\n"), done.stderr
+
+
 def test_a_process_without_any_image_gets_an_empty_batch():
     a = samples()
     order = EpochOrder(7, 2, seed=3, share=lambda batch: batch[3::4])
-    for batches in (loader(a, order, 0, a.collate), OnDevice(a, order, torch.device("cpu"), 0)):
+    for batches in (loader(a, order, 0), OnDevice(a, order, torch.device("cpu"), 0)):
         shapes = [(image.shape, image.dtype, mask.shape, mask.dtype) for image, mask in batches]
         assert shapes == [((0, 16, 16, 3), torch.uint8, (0, 16, 16), torch.bool)] * 3
+
+
+def test_groups_are_the_same_batches_anew_each_time_and_taken_together():
+    taken = []
+
+    class Batches:
+        def __iter__(self):
+            for i in range(7):
+                taken.append(i)
+                yield i
+
+    groups = InGroups(Batches(), 3)
+    for _ in range(2):
+        taken.clear()
+        seen = []
+        for i in groups:
+            seen.append(i)
+            assert len(taken) == min(7, i // 3 * 3 + 3)
+        assert seen == list(range(7))
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 50])

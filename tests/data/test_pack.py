@@ -43,7 +43,8 @@ def pack_into(folder: Path, *arguments, workers: int = 1) -> list[tuple[int, int
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.npy"))}
+    found = sorted([*folder.rglob("*.npy"), *folder.rglob("*.bits")])
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -65,6 +66,11 @@ def test_packed_arrays_are_what_computing_them_directly_gives(tmp_path, monkeypa
     assert counts == {"train": 20, "valid": 3, "test": 5}
     numbers = [int(entry.name.split("_")[1]) for entry, _ in rows]
     assert sizes == [(45 - i, 20 + i) for i in numbers]
+    originals = packed.Originals(sizes[-5:], tmp_path / "packed")
+    for i, (entry, _) in enumerate(rows[-5:]):
+        trimap = images.read_trimap(layout.trimap_path(tmp_path / "raw", entry.name))
+        assert originals[i].dtype == bool
+        np.testing.assert_array_equal(originals[i], (trimap == 1) | (trimap == 3))
 
 
 def test_files_do_not_depend_on_workers_or_chunks(tmp_path, monkeypatch):
@@ -73,7 +79,7 @@ def test_files_do_not_depend_on_workers_or_chunks(tmp_path, monkeypatch):
     monkeypatch.setattr(pack, "CHUNK_BYTES", 3 * 4 * 16 * 16)
     assert pack_into(tmp_path / "two", tmp_path / "raw", rows, 16, workers=3) == sizes
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert len(contents(tmp_path / "one")) == 6
+    assert len(contents(tmp_path / "one")) == 7
 
 
 def test_memory_is_bounded_by_a_chunk_and_not_by_the_set(tmp_path, monkeypatch):
@@ -112,6 +118,14 @@ def test_loading_what_is_missing_or_foreign(tmp_path):
     (tmp_path / "valid" / "trimaps.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match=r"valid holds no packed arrays"):
         packed.load_split("valid", tmp_path)
+
+
+def test_originals_that_are_missing_or_of_other_images(tmp_path):
+    with pytest.raises(DataError, match=r"originals\.bits does not exist; run `dvc repro split`"):
+        packed.Originals([(3, 3)], tmp_path)
+    pack_into(tmp_path / "packed", tmp_path / "raw", write_raw(tmp_path / "raw"), 16)
+    with pytest.raises(DataError, match=r"originals\.bits has \d+ bytes, but the test images .* need 13;"):
+        packed.Originals([(10, 10)], tmp_path / "packed")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

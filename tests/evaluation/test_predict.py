@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from petseg.errors import PetsegError
@@ -36,7 +37,7 @@ def scene(n=5, size=16, seed=0):
 def test_every_image_is_scored_once_and_in_order(batch_size):
     images, trimaps = scene()
     counted = []
-    scored = score(Bright(), images, trimaps, trimaps.__getitem__, batch_size, PLAN, on_batch=counted.append)
+    scored = score(Bright(), images, trimaps, (trimaps != 2).__getitem__, batch_size, PLAN, on_batch=counted.append)
     assert sum(counted) == 5
     assert np.array_equal(scored.masks, images[..., 0] > 100)
     for i in range(5):
@@ -51,21 +52,44 @@ def test_every_image_is_scored_once_and_in_order(batch_size):
 def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
     images = np.full((1, 8, 8, 3), 50, np.uint8)
     images[:, :, 4:] = 200  # logits -0.05 and 0.1 in columns 3 and 4: 0 lies at a third of the way, 3.33
-    originals = [np.full((24, 40), 2, np.uint8)]
-    originals[0][:, 19:] = 1
+    originals = [np.zeros((24, 40), bool)]
+    originals[0][:, 19:] = True
     scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals.__getitem__, 1, PLAN)
     # Pixel centres: column c of 40 lies at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 19 on; nearest would say 20.
     assert scored.scores["dice_original"][0] == 1
-    originals[0][:, :] = 2
-    originals[0][:12, 19:] = 3
+    originals[0][12:] = False
     scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals.__getitem__, 1, PLAN)
     assert scored.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
     assert scored.scores["dice"][0] == 0
 
 
+def test_any_original_size_is_scored_as_pil_enlarges_it():
+    images, trimaps = scene(n=4, size=16)
+    rng = np.random.default_rng(1)
+    originals = [rng.random(shape) < 0.5 for shape in ((50, 33), (16, 90), (7, 40), (1, 1))]
+    scored = score(Bright(), images, trimaps, originals.__getitem__, 3, PLAN)
+    for i, truth in enumerate(originals[:2]):  # PIL's bilinear is the same where it enlarges
+        logits = Image.fromarray((images[i, ..., 0] - np.float32(100)) / 1000)
+        p = np.asarray(logits.resize(truth.shape[::-1], Image.Resampling.BILINEAR)) > 0
+        dice = 2 * (p & truth).sum() / (p.sum() + truth.sum())
+        assert scored.scores["dice_original"][i] == pytest.approx(dice, abs=5e-3)
+    assert np.isfinite(scored.scores["dice_original"]).all()
+
+
+def test_scoring_leaves_torchs_threads_as_they_are():
+    images, trimaps = scene()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        score(Bright(), images, trimaps, (trimaps != 2).__getitem__, 2, PLAN)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_two_classes_score_as_their_pet_logit():
     images, trimaps = scene()
-    originals = [np.repeat(np.repeat(trimap, 3, axis=0), 2, axis=1) for trimap in trimaps]
+    originals = [np.repeat(np.repeat(trimap != 2, 3, axis=0), 2, axis=1) for trimap in trimaps]
     one, two = (
         score(network, images, trimaps, originals.__getitem__, 2, PLAN) for network in (Bright(), BrightOfTwo())
     )
@@ -77,7 +101,9 @@ def test_two_classes_score_as_their_pet_logit():
 def test_the_network_is_used_in_eval_mode():
     images, trimaps = scene()
     network = nn.Sequential(nn.BatchNorm2d(3), Bright()).train()
-    one, all_at_once = (score(network.train(), images, trimaps, trimaps.__getitem__, b, PLAN).masks for b in (1, 5))
+    one, all_at_once = (
+        score(network.train(), images, trimaps, (trimaps != 2).__getitem__, b, PLAN).masks for b in (1, 5)
+    )
     assert np.array_equal(one, all_at_once)
     assert network[0].num_batches_tracked == 0
 
@@ -95,5 +121,5 @@ def test_logits_that_are_not_finite_are_refused_and_not_counted_as_background(mo
     monkeypatch.setattr(Bright, "forward", broken)
     images[..., 0] = images[..., 0].clip(max=254)
     images[3, 2, 5, 0] = 255
-    with pytest.raises(PetsegError, match=rf"^{type(network).__name__}: a logit of image 3 .* is NaN or infinite"):
+    with pytest.raises(PetsegError, match=r"^A logit of image 3 .* is NaN or infinite"):
         score(network, images, trimaps, trimaps.__getitem__, 2, PLAN)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from project import STAGES, metrics, ran
+from project import STAGES, Project, metrics, ran
 
 
 def test_what_was_done_once_is_never_done_again(project):
@@ -69,6 +69,15 @@ def test_a_queue_of_six(project, tmp_path):
     ]
     for log in tmp_path.iterdir():  # a queued experiment runs in a copy of the project, with the copy's own code
         assert all("/.dvc/tmp/exps/" in line for line in log.read_text().split("\n") if line)
+
+
+def test_in_a_fresh_clone_a_queued_experiment_is_not_done_twice(project, tmp_path):
+    """Also where the data that dvc.lock names was never made."""
+    project.git("clone", "--quiet", ".", str(tmp_path / "clone"))
+    clone = Project(tmp_path / "clone", tmp_path / "site")
+    command = ("exp", "run", "--temp", "-S", "data.images=44", "-S", "epochs=1", "train_unet", "--name")
+    assert ran(clone.dvc(*command, "first")) == STAGES[:3]
+    assert ran(clone.dvc(*command, "second")) == []
 
 
 def test_metrics_between_commits_and_in_a_fresh_clone(project, tmp_path):

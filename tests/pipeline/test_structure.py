@@ -23,6 +23,7 @@ PLUMBING = {
     "files.py",
     "gpus.py",
     "machine.py",
+    "memory.py",
     "data/download.py",  # what it brings is verified by MD5
     "data/pool.py",
     "data/progress.py",

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import trainings
+from petseg import memory
 from petseg.errors import PetsegError
 from petseg.training import keeper
 
@@ -47,6 +48,13 @@ def test_only_what_is_smaller_is_proposed(tmp_path, monkeypatch):
     assert sentence(on_a_cpu, **{"train.micro_batch": 2, "unet.width": 64}).endswith("at once; try unet.width=32.")
     assert "; try train.micro_batch=4, which" in sentence(on_a_cpu, batch_size=16, **{"train.micro_batch": 8})
     assert "batch_size" not in sentence(on_a_cpu, batch_size=16, **{"train.micro_batch": 8})
+
+
+def test_an_evaluation_says_what_it_was_told_to():
+    training = trainings.settings(batch_size=64, **{"train.micro_batch": 16}).training("unet")
+    with pytest.raises(PetsegError) as error, memory.explained(training, trainings.PLAN, ["this", "that"]):
+        on_a_gpu()
+    assert str(error.value) == "Out of memory on cpu with 16 images of 64 pixels at once; try this, or that."
 
 
 def test_another_error_stays_what_it_is(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from petseg.data.augment import Record
+from petseg.data.recording import Record
 
 
 @dataclass(frozen=True)

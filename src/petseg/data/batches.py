@@ -1,21 +1,29 @@
 """Packed arrays -> augmented batches of the train split, prepared on the CPU."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import BaseContext
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from petseg.data.augment import Augment
-from petseg.data.ordered import foreground
+from petseg.data.packed import foreground
+from petseg.errors import STOPS
 
 _ORDER, _SAMPLE = 0, 1  # separate random streams; always four words, since numpy ignores trailing zeros of a seed
 
 
+def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """Where all chance of one augmented sample comes from."""
+    return np.random.default_rng([seed, _SAMPLE, epoch, index])
+
+
 class Samples(Dataset):
-    """Augmented samples of the train split, looked up by (epoch, index).
+    """Batches of augmented samples of the train split, looked up by lists of (epoch, index).
 
     Sample i of epoch e depends only on (seed, e, i): not on workers, order or what was looked up before.
 
@@ -27,29 +35,22 @@ class Samples(Dataset):
     """
 
     def __init__(self, images: np.ndarray, trimaps: np.ndarray, augment: Augment, seed: int) -> None:
-        self.images, self.trimaps, self.augment, self.seed = images, trimaps, augment, seed
+        self.images, self.trimaps = np.asarray(images), np.asarray(trimaps)  # plain views: a memmap's rows take longer
+        self.augment, self.seed = augment, seed
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def rng(self, epoch: int, index: int) -> np.random.Generator:
-        """Where all chance of one sample comes from."""
-        return np.random.default_rng([self.seed, _SAMPLE, epoch, index])
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        """Image (H, W, 3) uint8 and mask (H, W) bool, True for pet."""
-        epoch, index = key
-        mask = foreground(self.trimaps[index]).astype(np.uint8)
-        image, mask = self.augment(np.array(self.images[index]), mask, self.rng(epoch, index))
-        return torch.from_numpy(np.ascontiguousarray(image)), torch.from_numpy(np.ascontiguousarray(mask)).bool()
-
-    def collate(self, samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """Images (B, H, W, 3) and masks (B, H, W); none at all in a process that a small batch does not reach."""
-        if not samples:
-            empty = torch.empty((0, *self.images.shape[1:]), dtype=torch.uint8)
-            return empty, empty[..., 0].bool()
-        images, masks = zip(*samples, strict=True)
-        return torch.stack(images), torch.stack(masks)
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Images (B, H, W, 3) uint8 and masks (B, H, W) bool, True for pet; B is 0 where there are no keys."""
+        images = torch.empty((len(keys), *self.images.shape[1:]), dtype=torch.uint8)
+        masks = torch.empty(images.shape[:3], dtype=torch.uint8)
+        if get_worker_info() is not None:  # else a worker would copy them there once they are full
+            images, masks = images.share_memory_(), masks.share_memory_()
+        for image, mask, (epoch, index) in zip(images.numpy(), masks.numpy(), keys, strict=True):
+            truth = foreground(self.trimaps[index]).view(np.uint8)
+            image[:], mask[:] = self.augment(self.images[index], truth, sample_rng(self.seed, epoch, index))
+        return images, masks.view(torch.bool)
 
 
 class EpochOrder:
@@ -84,23 +85,31 @@ class EpochOrder:
             yield [(self.epoch, index) for index in self.share(batch)]
 
 
-def loader(dataset: Dataset, order: EpochOrder, workers: int, collate: Callable, pin: bool = False) -> DataLoader:
-    """Batches of what `dataset` holds under the keys of `order`, anew at each iteration.
+def loader(
+    dataset: Dataset, order: EpochOrder, workers: int, pin: bool = False, context: BaseContext | None = None
+) -> DataLoader:
+    """Batches that `dataset` holds under lists of keys, in the given order, anew at each iteration.
 
     Args:
         workers: processes that prepare batches; 0 prepares them in this one.
-        collate: makes a batch of a list of samples, which may be empty.
         pin: put batches into page-locked memory, which a GPU copies from without waiting.
+        context: starts the workers, and then they get a copy of `dataset`; None forks them.
     """
     return DataLoader(
         dataset,
-        batch_sampler=order,
+        sampler=order,
+        batch_size=None,  # the order's lists are the batches
         num_workers=workers,
+        multiprocessing_context=context if workers else None,
         pin_memory=pin,
         persistent_workers=workers > 0,
-        collate_fn=collate,
+        collate_fn=_as_it_is,
         worker_init_fn=_leave_signals,
     )
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
 def _leave_signals(worker: int) -> None:
@@ -108,3 +117,4 @@ def _leave_signals(worker: int) -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(60))  # meanwhile that saves, and ends its workers
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # where it was started with them blocked

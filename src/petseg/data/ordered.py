@@ -6,10 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
-def foreground(trimaps: np.ndarray) -> np.ndarray:
-    """Pet and border (1 and 3) against background (2): bool of the same shape."""
-    return trimaps != 2
+from petseg.data.packed import foreground
 
 
 def in_order(

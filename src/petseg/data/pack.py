@@ -2,6 +2,7 @@
 
 FOLDER/{train,valid,test}/images.npy    uint8, (N, size, size, 3), RGB
 FOLDER/{train,valid,test}/trimaps.npy   uint8, (N, size, size), values 1 to 3
+FOLDER/test/originals.bits              pet and border at the original size, see `original_bits`, one after the other
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from petseg.data import images, layout, pool
+from petseg.data import images, layout, packed, pool
 from petseg.data.splits import SPLITS, Row
 
 CHUNK_BYTES = 8 * 2**20  # of packed images and trimaps: what a worker holds beside the image it decodes
@@ -26,6 +27,14 @@ class _Chunk(NamedTuple):
     names: tuple[str, ...]
     start: int  # index of the first within the split
     size: int
+    originals: bool  # whether the trimaps are wanted at their original size too
+
+
+class _Done(NamedTuple):
+    """What the chunk's worker leaves to the process that it works for."""
+
+    sizes: list[tuple[int, int]]  # original (width, height) of each image
+    originals: bytes  # bits of all trimaps, where they are wanted
 
 
 def pack(raw: str | Path, rows: Sequence[Row], size: int, folder: str | Path, workers: int) -> list[tuple[int, int]]:
@@ -51,11 +60,13 @@ def pack(raw: str | Path, rows: Sequence[Row], size: int, folder: str | Path, wo
     chunks = [chunk for name in SPLITS for chunk in _prepare(Path(raw), rows, name, size, Path(folder))]
     sizes: dict[str, tuple[int, int]] = {}
     with (
+        open(Path(folder) / packed.ORIGINALS, "wb") as originals,
         tqdm(total=len(rows), desc=f"packing at {size} x {size}", unit=" images", disable=None) as bar,
         pool.in_order(_pack_chunk, chunks, workers) as results,
     ):
-        for chunk, chunk_sizes in zip(chunks, results, strict=True):
-            sizes.update(zip(chunk.names, chunk_sizes, strict=True))
+        for chunk, done in zip(chunks, results, strict=True):
+            sizes.update(zip(chunk.names, done.sizes, strict=True))
+            originals.write(done.originals)
             bar.update(len(chunk.names))
     return [sizes[entry.name] for entry, _ in rows]
 
@@ -68,22 +79,30 @@ def _prepare(raw: Path, rows: Sequence[Row], split: str, size: int, folder: Path
         np.lib.format.open_memmap(folder / split / f"{kind}.npy", "w+", np.uint8, shape)
     step = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // (4 * size * size)))
     for start in range(0, len(names), step):
-        yield _Chunk(raw, folder / split, tuple(names[start : start + step]), start, size)
+        yield _Chunk(raw, folder / split, tuple(names[start : start + step]), start, size, split == "test")
 
 
-def _pack_chunk(chunk: _Chunk) -> list[tuple[int, int]]:
-    """Decodes, resizes and writes one chunk; original (width, height) of each image."""
-    size, sizes = chunk.size, []
+def _pack_chunk(chunk: _Chunk) -> _Done:
+    """Decodes, resizes and writes one chunk, but for the originals, whose place in their file the parent knows."""
+    size = chunk.size
     photos = np.empty((len(chunk.names), size, size, 3), np.uint8)
     trimaps = np.empty((len(chunk.names), size, size), np.uint8)
+    sizes, originals = [], []
     for i, name in enumerate(chunk.names):
         image, trimap = images.read_pair(layout.image_path(chunk.raw, name), layout.trimap_path(chunk.raw, name))
         photos[i] = images.resize_image(image, size)
         trimaps[i] = images.resize_trimap(trimap, size)
         sizes.append((image.shape[1], image.shape[0]))
+        if chunk.originals:
+            originals.append(original_bits(trimap))
     _write_rows(chunk.folder / "images.npy", photos, chunk.start)
     _write_rows(chunk.folder / "trimaps.npy", trimaps, chunk.start)
-    return sizes
+    return _Done(sizes, b"".join(originals))
+
+
+def original_bits(trimap: np.ndarray) -> bytes:
+    """A bit a pixel, row by row from the highest bit on, 1 for pet and border; to be read by `packed.Originals`."""
+    return np.packbits(packed.foreground(trimap)).tobytes()
 
 
 def _write_rows(path: Path, rows: np.ndarray, start: int) -> None:

@@ -1,5 +1,6 @@
 """The packed arrays as `petseg.data.pack` writes them, read by memory mapping."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,12 @@ import numpy as np
 from petseg.errors import DataError
 
 PACKED = Path("data/packed")
+ORIGINALS = "test/originals.bits"
+
+
+def foreground(trimaps: np.ndarray) -> np.ndarray:
+    """Pet and border (1 and 3) against background (2): bool of the same shape."""
+    return trimaps != 2
 
 
 def load_split(split: str, folder: str | Path = PACKED, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -38,3 +45,36 @@ def load_split(split: str, folder: str | Path = PACKED, size: int | None = None)
     if size not in (None, photos.shape[1]):
         raise DataError(f"{folder} is packed at {photos.shape[1]} pixels, image_size is {size}; run `dvc repro split`.")
     return photos, trimaps
+
+
+class Originals:
+    """The truth of the test images at their original size, by index: bool (h, w), True for pet and border.
+
+    Args:
+        sizes: (width, height) of each in pixels, in the order of splits.csv.
+        folder: what `pack` filled.
+
+    Raises:
+        DataError: the file is missing, or is not of these images.
+    """
+
+    def __init__(self, sizes: Iterable[tuple[int, int]], folder: str | Path = PACKED) -> None:
+        path = Path(folder) / ORIGINALS
+        self._shapes = [(height, width) for width, height in sizes]
+        self._ends = np.cumsum([-(-height * width // 8) for height, width in self._shapes])
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            raise DataError(f"{path} does not exist; run `dvc repro split`, which writes it.") from None
+        if found != self._ends[-1]:
+            raise DataError(
+                f"{path} has {found} bytes, but the test images of data/splits.csv need {self._ends[-1]}; run "
+                "`dvc repro --force split`."
+            )
+        self._bytes = np.asarray(np.memmap(path, np.uint8, "r"))
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        height, width = self._shapes[index]
+        end = self._ends[index]
+        bits = np.unpackbits(self._bytes[end - -(-height * width // 8) : end], count=height * width)
+        return bits.view(bool).reshape(height, width)

@@ -41,7 +41,7 @@ def in_order(
     # spawn, not fork: a forked copy of a process with threads (tqdm's, torch's) may hang.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
     try:
-        with _undisturbed():
+        with undisturbed():
             results = pool.map(task, items, chunksize=chunk)
         yield results
     except BrokenProcessPool:
@@ -54,8 +54,8 @@ def in_order(
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Workers start here: they inherit that signals are blocked, and a signal is acted upon once they have started."""
+def undisturbed() -> Iterator[None]:
+    """Where workers start: they inherit that signals are blocked, and a signal is acted upon once they have started."""
     came: list[int] = []
     main = threading.current_thread() is threading.main_thread()
     handlers = {n: signal.signal(n, lambda number, frame: came.append(number)) for n in STOPS if main}

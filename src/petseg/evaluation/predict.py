@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from petseg import machine, metrics, models
-from petseg.data.ordered import foreground, in_order
+from petseg.data.ordered import in_order
 from petseg.errors import PetsegError
 from petseg.plan import Plan
 
@@ -40,7 +40,7 @@ def score(
             (B, 1, S, S) or (B, 2, S, S).
         images: (N, S, S, 3) uint8.
         trimaps: (N, S, S) uint8, resized as the images.
-        original: gives the trimap of image i at its original size, (h, w) uint8; called from several threads.
+        original: gives the truth of image i at its original size, (h, w) bool; called from several threads.
         batch_size: images at once.
         plan: where and how `network` is computed.
         on_batch: called with the number of images after each batch.
@@ -51,7 +51,8 @@ def score(
     network.eval()
     masks, scores = [], []
     indices = iter(range(len(images)))
-    with ThreadPoolExecutor(machine.cores()) as pool:
+    # One thread an image: torch's own, several an image, would stand in each other's way.
+    with ThreadPoolExecutor(machine.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for image, mask in in_order(images, trimaps, batch_size):
             pixels, _ = plan.inputs(image, mask)
             with plan.autocast():
@@ -59,28 +60,35 @@ def score(
             predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
             counts = metrics.count(predicted, mask)
             batch = list(islice(indices, len(image)))
-            _check_finite(logits, batch, type(network).__name__)
-            dice_original = list(pool.map(lambda i, one: _dice_at_size(one, original(i)), batch, logits))
+            _check_finite(logits, batch)
+            enlarged = list(pool.map(lambda i, one: _count_at_size(one, original(i)), batch, logits))
             columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
-            scores.append(torch.stack([*columns, torch.tensor(dice_original, dtype=torch.float64)]))
+            columns.append(metrics.dice(metrics.Counts(*torch.tensor(enlarged).T)))
+            scores.append(torch.stack(columns))
             masks.append(predicted.numpy())
             on_batch(len(image))
     names = ("dice", "iou", "precision", "recall", "dice_original")
     return Scored(np.concatenate(masks), dict(zip(names, torch.cat(scores, dim=1).numpy(), strict=True)))
 
 
-def _check_finite(logits: Tensor, images: list[int], network: str) -> None:
+def _check_finite(logits: Tensor, images: list[int]) -> None:
     """Refuses logits (B, 1, S, S) of which one is NaN or infinite; names the first such image."""
     bad = (~logits.isfinite()).flatten(1).any(1).nonzero()
     if len(bad):
         image = images[bad[0].item()]
         raise PetsegError(
-            f"{network}: a logit of image {image} of the split (from 0) is NaN or infinite: its weights are of no use "
-            "or its precision is too low; train it again, at a lower lr or at precision fp32."
+            f"A logit of image {image} of the split (from 0) is NaN or infinite: the weights are of no use, or the "
+            "precision is too low; train the network again, at a lower lr or at precision fp32."
         )
 
 
-def _dice_at_size(logits: Tensor, trimap: np.ndarray) -> float:
-    """Dice of one image at its original size: logits (1, S, S), enlarged bilinearly, against the trimap (h, w)."""
-    enlarged = F.interpolate(logits[None], size=trimap.shape, mode="bilinear", align_corners=False)[:, 0]
-    return metrics.dice(metrics.count(enlarged > 0, torch.from_numpy(foreground(trimap))[None])).item()
+@torch.inference_mode()
+def _count_at_size(logits: Tensor, truth: np.ndarray) -> tuple[int, int, int]:
+    """tp, fp and fn at an image's original size: logits (1, S, S), enlarged bilinearly, against truth (h, w) bool.
+
+    On one image numpy compares and counts in a third of the time that torch and `metrics.count` take.
+    """
+    enlarged = F.interpolate(logits[None], size=truth.shape, mode="bilinear", align_corners=False)
+    predicted = enlarged[0, 0].numpy() > 0
+    tp = np.count_nonzero(predicted & truth)
+    return tp, np.count_nonzero(predicted) - tp, np.count_nonzero(truth) - tp

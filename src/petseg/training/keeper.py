@@ -4,9 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
-from petseg.errors import PetsegError
+from petseg import memory
 from petseg.params import Training
 from petseg.plan import Plan
 from petseg.training import checkpoints, interrupts, team
@@ -72,25 +70,15 @@ def session(training: Training, plan: Plan, data_sha256: str) -> Iterator[Keeper
     folder = checkpoints.home() / f"{training.network}-{checkpoints.fingerprint(training, plan.precision, data_sha256)}"
     with interrupts.watch() as watch, team.join(plan.device) as processes, checkpoints.alone(folder, processes):
         store = checkpoints.Checkpoints(folder, checkpoints.interval())
-        try:
+        with memory.explained(training, plan, _smaller(training)):
             yield Keeper(store, watch, processes)
-        except (RuntimeError, MemoryError) as error:
-            if not _out_of_memory(error):
-                raise
-            raise PetsegError(_smaller(training, plan)) from None
         if processes.leads:
             store.clear()
             checkpoints.remove_outdated(folder.parent)
 
 
-def _out_of_memory(error: Exception) -> bool:
-    text = str(error)  # of a CPU; of CUDA itself, cuBLAS and cuDNN, which say it in their own way
-    by_kind = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return by_kind or any(part in text for part in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
-
-
-def _smaller(training: Training, plan: Plan) -> str:
-    """The sentence for memory that ran out, with what to try."""
+def _smaller(training: Training) -> list[str]:
+    """What to try where memory ran out."""
     at_once = training.micro_batch or training.batch_size
     size = int(training.image_size / 2**0.5) // 64 * 64
     choices = [f"{training.network}.width={max(4, training.width // 2)}"]
@@ -100,7 +88,4 @@ def _smaller(training: Training, plan: Plan) -> str:
         choices.insert(0, f"batch_size={at_once // 2}")
     if at_once > 2:
         choices.insert(0, f"train.micro_batch={at_once // 2}, which computes the same batch in parts")
-    return (
-        f"Out of memory on {plan.device} with {at_once} images of {training.image_size} pixels at once; try "
-        f"{', or '.join(choices)}."
-    )
+    return choices
