@@ -18,6 +18,7 @@ from petseg.data.packed import foreground
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
 
 _SHARE = 0.25  # of a GPU's memory that the images may take; not of what is free, or equal runs might differ
+_GROUP = 4 * 2**20  # bytes of images to augment in a row on a CPU, see `InGroups`; soon done, whatever their size
 
 
 def train_batches(samples: Samples, order: EpochOrder, device: torch.device, workers: int) -> Iterable[Batch]:
@@ -30,7 +31,8 @@ def train_batches(samples: Samples, order: EpochOrder, device: torch.device, wor
     """
     if device.type != "cuda":
         batches = loader(samples, order, workers)
-        return batches if workers else InGroups(batches, max(1, 256 // order.batch_size))
+        count = _GROUP // (order.batch_size * samples.images[0].nbytes)
+        return batches if workers or count < 2 else InGroups(batches, count)
     memory = torch.cuda.get_device_properties(device).total_memory
     if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * memory:
         return loader(samples, order, workers, pin=True)
