@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import ROOT, Clock, loader_rate
-from petseg import machine, models, params, plan
+from petseg import losses, machine, models, params, plan
 from petseg.data import augment, batches, images, layout
 from petseg.data import packed as arrays
 from petseg.data.pack import original_bits
@@ -47,11 +47,11 @@ def train(task: dict) -> dict:
 
 def valid(task: dict) -> dict:
     how = plan_of(task)
-    network, data = how.place(network_of(task)), packed(task, None)
-    loop.evaluate(network, *data, task["batch"], how, team.Team())
+    network, data, loss_of = how.place(network_of(task)), packed(task, None), losses.build(parameters(task).loss)
+    loop.evaluate(network, *data, task["batch"], loss_of, how, team.Team())
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < task["seconds"]:
-        loop.evaluate(network, *data, task["batch"], how, team.Team())
+        loop.evaluate(network, *data, task["batch"], loss_of, how, team.Team())
         count += len(data[0])
     return {"rate": count / (time.perf_counter() - start)}
 

@@ -31,7 +31,7 @@ import our_loop
 from measuring import Clock, headline, loader_rate, measure, medians
 from petseg import machine, params
 from petseg.data import layout, policies
-from petseg.losses import bce_dice_loss
+from petseg.losses import Loss
 
 
 class Photographs(Dataset):
@@ -69,7 +69,7 @@ def plain_train(task: dict) -> dict:
     device = machine.device()
     network = our_loop.network_of(task).to(device).train()
     network.normalize = nn.Identity()  # the data set has normalised
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    optimizer, loss_of = torch.optim.Adam(network.parameters(), lr=1e-3), Loss(entropy=1.0, dice=1.0)
     loader = plain_loader(task)
     clock, seen, waited = Clock(task, device), 0, 0.0
     while True:
@@ -78,7 +78,7 @@ def plain_train(task: dict) -> dict:
             waited += time.perf_counter() - start
             image, mask = image.to(device), mask.to(device)
             optimizer.zero_grad()
-            loss = bce_dice_loss(network(image), mask)
+            loss = loss_of(network(image), mask)
             loss.backward()
             optimizer.step()
             loss.item()

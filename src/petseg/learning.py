@@ -15,7 +15,7 @@ Weight = Annotated[float, Field(ge=0, le=100)]
 class Train(Section):
     """What both networks' training has in common beside the top-level keys and the sections below."""
 
-    augment: Literal["a", "b", "c", "d_elastic", "d_elastic_or_crop", "none"]
+    augment: Literal["a", "b", "c", "d_elastic", "d_elastic_or_crop", "petseg", "none"]
     select: Literal["valid_dice", "valid_loss"]
     patience: Annotated[int, Field(ge=1, le=5000)] | None
     clip: Annotated[float, Field(ge=1e-3, le=1e3)] | None

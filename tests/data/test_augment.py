@@ -25,6 +25,7 @@ STAGES = {
     "c": {0: {"hflip"}, 1: {"warp"}, 2: JITTER, 3: {"warp"}, 4: {"warp"}},
     "d_elastic": {0: {"field"}},
     "d_elastic_or_crop": {0: {"field", "warp"}},
+    "petseg": {0: {"hflip"}, 1: {"warp"}, 2: {"warp"}, 3: JITTER},
     "none": {},
 }
 SHARES = {
@@ -33,6 +34,7 @@ SHARES = {
     "c": [0.5, 1, 1, 1, 1],
     "d_elastic": [0.2],
     "d_elastic_or_crop": [0.2],
+    "petseg": [0.5, 0.5, 1, 0.5],
     "none": [],
 }
 
@@ -87,6 +89,7 @@ def test_shapes_and_types_are_kept_and_the_mask_stays_binary(policy):
         ("c", 0.97, (0.95, 1)),
         ("d_elastic", 0.97, (0.05, 0.4)),
         ("d_elastic_or_crop", 0.97, (0.05, 0.4)),
+        ("petseg", 0.95, (0.95, 1)),  # turned, then enlarged: two roundings at each edge
     ],
 )
 def test_image_and_mask_move_together(policy, agreement, moved_share):
@@ -208,7 +211,7 @@ def test_colour_jitter_draws_20_percent_in_any_order(policy):
 
 
 def test_crops_have_the_stated_areas_and_ratios():
-    for policy, entry, least in (("c", 3, 0.8), ("d_elastic_or_crop", 0, 0.08)):
+    for policy, entry, least in (("c", 3, 0.8), ("d_elastic_or_crop", 0, 0.08), ("petseg", 2, 0.7)):
         crops = np.array(values(policy, entry, "warp", 600, size=256))
         width, height = (crops[:, :, 7] - crops[:, :, 6] + 1).T / 256
         assert (width * height).min() == pytest.approx(least, abs=0.05)
