@@ -80,6 +80,10 @@ def test_learning_rates_as_people_and_dvc_write_them(file, text, value):
         ("image_size=96", ["image_size is 96", "resnet34_unet", "multiple of 64"]),
         ("resnet34_unet.padding=reflect", ["image_size is 64", "resnet34_unet needs at least 128", "reflect"]),
         ("resnet34_unet.concatenate=before", ["resnet34_unet.concatenate is before", "bottleneck halve"]),
+        (
+            "resnet34_unet={pool: false, concatenate: before, bottleneck: none, last_step: plain}",
+            ["resnet34_unet.pool is false", "last_step none instead of plain"],
+        ),
         ("unet.bottleneck=none", ["unet.bottleneck is not a parameter", ": resnet34_unet.bottleneck."]),
         ("unet.classes=3", ["unet.classes is 3", "1 or 2"]),
         ("unet.align_corners=1", ["unet.align_corners is 1", "boolean"]),

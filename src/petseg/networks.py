@@ -63,6 +63,7 @@ class UNetParams(Network):
 class ResNet34UNetParams(Network):
     """The section `resnet34_unet`."""
 
+    pool: bool
     block_stride: Literal[1, 2]
     shortcut: Literal[1, 3]
     bottleneck: Literal["halve", "widen", "narrow", "none"]
@@ -74,7 +75,8 @@ class ResNet34UNetParams(Network):
 
     @property
     def size_multiple(self) -> int:
-        return 64 if self.bottleneck == "halve" else 32  # the encoder halves five times
+        halved = 4 + self.pool + (self.bottleneck == "halve")  # by stem, pool, three stages and bottleneck
+        return 2**halved
 
     @model_validator(mode="after")
     def _maps_meet(self) -> "ResNet34UNetParams":
@@ -82,6 +84,11 @@ class ResNet34UNetParams(Network):
             raise ValueError(
                 "resnet34_unet.concatenate is before, but with bottleneck halve the decoder starts at 1/64 of the "
                 "image, where the encoder has no map; take another bottleneck or concatenate after"
+            )
+        if self.concatenate == "before" and self.last_step in ("stem", "plain") and not self.pool:
+            raise ValueError(
+                "resnet34_unet.pool is false and concatenate before, so that stage 1's step reaches the image's size; "
+                f"take last_step none instead of {self.last_step}"
             )
         if self.concatenate == "before" and self.last_step == "stage1":
             raise ValueError(

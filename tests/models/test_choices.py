@@ -56,6 +56,25 @@ def test_the_decoder_ends_at_the_reports_size(variant, part):
     assert sizes == [(128 // part, 64 // part)]
 
 
+@pytest.mark.parametrize("variant", ["a", "b", "c", "d"])
+def test_without_pool_every_map_is_twice_as_large(variant):
+    name, changes = f"resnet34_unet-{variant}", {"pool": "false"}
+    if variant == "d":  # whose decoder would pass the image's size
+        changes["last_step"] = "none"
+    sizes = []
+    for built in (network(name, **changes | {"pool": "true"}), network(name, **changes)):
+        for module in (*built.encoder, *built.decoder):
+            module.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[2]))
+        assert built(pixels(128, 64)).shape[2:] == (128, 64)
+    assert sizes[len(sizes) // 2 :] == [2 * size for size in sizes[: len(sizes) // 2]]
+    section = VARIANTS[name].load(8, **changes).resnet34_unet
+    multiple = section.size_multiple
+    assert multiple == (32 if variant == "a" else 16)
+    built(pixels(64, 3 * multiple))
+    with pytest.raises(RuntimeError):
+        built(pixels(64, 64 + multiple // 2))
+
+
 def test_norm_none_leaves_no_norm_but_the_residual_encoders_and_gives_each_convolution_a_bias():
     unet, resnet = network("unet-c"), network("resnet34_unet-c")
     decoder = [*unet.modules(), *resnet.bottleneck.modules(), *resnet.decoder.modules(), *resnet.head.modules()]

@@ -13,6 +13,9 @@ The encoder's maps get smaller by halves from stage 1 (H/4) on. Where the decode
 the last step is each report's own: B shrinks its map to that of stage 1, C enlarges that of the stem, D takes none.
 C's decoder has no norm. D pads by reflection, concatenates before it doubles, does that bilinearly, and has the strides
 of its residual blocks in their second convolution, beside 3 x 3 shortcuts.
+
+All four shrink the image four times before the first block. Without the stem's max pool every map from stage 1 on is
+twice as large as in the table: for small images, as ResNets for those leave it out (He et al. 2016, section 4.2).
 """
 
 from collections.abc import Callable
@@ -24,7 +27,8 @@ from petseg.models.blocks import DoubleConv, Normalize, ResidualBlock, Style, Up
 
 
 class ResNet34UNet(nn.Module):
-    """(B, 3, H, W) pixels in [0, 255] -> (B, classes, H, W) logits; H and W multiples of 64, of 32 unless `halve`.
+    """(B, 3, H, W) pixels in [0, 255] -> (B, classes, H, W) logits; H and W multiples of 64, of 32 unless `halve`,
+    and of half that without `pool`.
 
     The defaults are report A's network, with 48,194,369 parameters. The arguments are explained in params.yaml, those
     of the layers at `Style` and `ResidualBlock`; `norm` is that of the decoder, since residual blocks need theirs.
@@ -33,6 +37,7 @@ class ResNet34UNet(nn.Module):
         width: w, channels of stem and first stage; they double at each later stage.
         pixels: how they are normalised first, a key of `PIXELS`.
         classes: 1 logit, of pet, or 2, of background and pet.
+        pool: whether the stem ends with a max pool of stride 2.
         bottleneck: `halve`, a residual block to 16w with stride 2; `widen`, convolutions to 16w and back to 8w;
             `narrow`, a residual block to 4w; `none`.
         decoder_width: channels of every step; None gives each as many as the map has that it takes from the encoder.
@@ -51,6 +56,7 @@ class ResNet34UNet(nn.Module):
         upsampling: str = "transposed",
         align_corners: bool = True,
         classes: int = 1,
+        pool: bool = True,
         block_stride: int = 1,
         shortcut: int = 1,
         bottleneck: str = "halve",
@@ -67,9 +73,9 @@ class ResNet34UNet(nn.Module):
         block = partial(ResidualBlock, style=residual, stride_in=block_stride, shortcut=shortcut)
 
         self.normalize = Normalize(pixels)
-        self.stem = nn.Sequential(
-            conv_norm(3, w1, 7, residual, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)
-        )
+        self.stem = nn.Sequential(conv_norm(3, w1, 7, residual, stride=2), nn.ReLU(inplace=True))
+        if pool:
+            self.stem.append(nn.MaxPool2d(3, stride=2, padding=1))
         self.encoder = nn.ModuleList(
             [_stage(block, w1, w1, 3), _stage(block, w1, w2, 4), _stage(block, w2, w3, 6), _stage(block, w3, w4, 3)]
         )
@@ -87,12 +93,14 @@ class ResNet34UNet(nn.Module):
         doublings = 2 if concatenate == "after" else 1  # from stage 1's step to the image's size
         if last_step in ("stem", "plain"):
             doublings -= 1
+        if not pool:
+            doublings -= 1
         self.enlarge = _doubles(channels, doublings if head == "transposed" else 0, style)
         self.head = conv(channels, classes, head_size, style)
         self.resize = resize(2**doublings, style) if head == "bilinear" and doublings else nn.Identity()
 
     def forward(self, image: Tensor) -> Tensor:
-        x = self.stem(self.normalize(image))  # (B, w, H/4, W/4)
+        x = self.stem(self.normalize(image))  # (B, w, H/4, W/4); twice as large without pool, as all that follows
         maps = {"stem": self.double_stem(x), "plain": None}
         for number, stage in enumerate(self.encoder, start=1):
             x = stage(x)  # (B, w, H/4, W/4), then 2w at H/8, 4w at H/16, 8w at H/32
