@@ -1,7 +1,6 @@
 """Several processes that train together, for tests."""
 
 import io
-import multiprocessing
 import os
 import pickle
 import traceback
@@ -10,17 +9,18 @@ from contextlib import redirect_stdout
 import torch
 import torch.distributed as dist
 
+import forks
 from petseg.training import team
 
 
 def run(size, job, *args):
     """What `job(team, *args)` returns and what it prints in each of so many processes, as a list of pairs by rank."""
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["torch", "trainings"])
+    context = forks.server("torch", "trainings")
     store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as torchrun's agent has one
-    pipes = [forks.Pipe(duplex=False) for _ in range(size)]
+    pipes = [context.Pipe(duplex=False) for _ in range(size)]
     members = [
-        forks.Process(target=_member, args=(rank, size, store.port, pipes[rank][1], job, args)) for rank in range(size)
+        context.Process(target=_member, args=(rank, size, store.port, pipes[rank][1], job, args))
+        for rank in range(size)
     ]
     for member in members:
         member.start()

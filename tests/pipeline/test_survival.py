@@ -124,7 +124,8 @@ def test_parameters_that_change_and_are_put_back_cost_little(restored):
     assert said.splitlines()[-1].startswith(change)
     assert outputs(project)["models/unet.safetensors"] == expected["models/unet.safetensors"]
     project.edit("params.yaml", "\nseed: 89", "\nseed: 88")
-    assert "unet goes on from epoch" in project.run("python", "stages/train.py", "unet")
+    said = project.run("python", "stages/train.py", "unet")
+    assert "unet goes on from epoch" in said or "unet was trained to its end before" in said
     assert outputs(project) == expected
     assert left(project) == []
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import forks
 import trainings
 from petseg import errors, models
 from petseg.data.augment import Augment
@@ -107,11 +108,8 @@ def child(folder, case, number):
 
 def run(folder, case, number):
     """The child's exit status, the seconds that it took, and what it printed."""
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(
-        ["torch._dynamo", "petseg.data.augment", "petseg.training.keeper", "petseg.training.loop"]
-    )
-    process = forks.Process(target=child, args=(folder, case, number))
+    context = forks.server("torch._dynamo", "petseg.data.augment", "petseg.training.keeper", "petseg.training.loop")
+    process = context.Process(target=child, args=(folder, case, number))
     begun = time.monotonic()
     process.start()
     process.join(timeout=30)

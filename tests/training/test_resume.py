@@ -1,6 +1,5 @@
 """A training that was stopped, however it was, ends in the very bytes of one that was not."""
 
-import multiprocessing
 import os
 import random
 import time
@@ -9,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import forks
 import trainings
 from petseg.errors import PetsegError
 from petseg.params import NETWORKS
@@ -86,13 +86,12 @@ def train_and_leave(folder):
 
 
 def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["torch._dynamo", "petseg.data.augment", "petseg.training.loop"])
+    context = forks.server("torch._dynamo", "petseg.data.augment", "petseg.training.loop")
     chance = random.Random(20)
 
     def start(folder):
         folder.mkdir(exist_ok=True)
-        process = forks.Process(target=train_and_leave, args=(folder,))
+        process = context.Process(target=train_and_leave, args=(folder,))
         process.start()
         return process
 
