@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
 from petseg import machine
 
@@ -75,6 +77,13 @@ def loader_rate(loader: DataLoader, seconds: float) -> dict:
             count += len(batch)
             if time.perf_counter() - started >= seconds:
                 return {"rate": count / (time.perf_counter() - started)}
+
+
+def training_flops(network: nn.Module, size: int) -> int:
+    """Of training on one image: multiplications and additions, each counted, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        network.train()(torch.zeros(2, 3, size, size)).sum().backward()
+    return counter.get_total_flops() // 2
 
 
 def memory(device: torch.device) -> float:

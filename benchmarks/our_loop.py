@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import ROOT, Clock, loader_rate
 from petseg import losses, machine, models, params, plan
@@ -113,14 +112,6 @@ def packed(task: dict, count: int | None) -> tuple[np.ndarray, np.ndarray]:
 
 def samples(task: dict) -> batches.Samples:
     return batches.Samples(*packed(task, None), augment.Augment("a", task["size"]), seed=0)
-
-
-def flops(task: dict) -> int:
-    """Of training on one image: multiplications and additions, each counted, forward and backward."""
-    network = network_of(task).train()
-    with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(2, 3, task["size"], task["size"])).sum().backward()
-    return counter.get_total_flops() // 2
 
 
 def pack(raw: Path, size: int, folder: Path) -> None:

@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import our_loop
-from measuring import Clock, headline, loader_rate, measure, medians
+from measuring import Clock, headline, loader_rate, measure, medians, training_flops
 from petseg import machine, params
 from petseg.data import layout, policies
 from petseg.losses import Loss
@@ -106,7 +106,7 @@ MEASURES = {
 def row(task: dict, rounds: int) -> str:
     """One line of the table."""
     plain, ours, valid, test = medians(__file__, task, rounds, "plain train", "our train", "our valid", "our test")
-    peak, each = measure(__file__, "matmul", task)["rate"], our_loop.flops(task)
+    peak, each = measure(__file__, "matmul", task)["rate"], training_flops(our_loop.network_of(task), task["size"])
     width, how = getattr(our_loop.parameters(task), task["network"]).width, our_loop.plan_of(task)
     return (
         f"| {task['network']} | {width} | {task['size']} | {task['batch']} | {how} | {plain['rate']:.1f} | "

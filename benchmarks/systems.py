@@ -22,11 +22,8 @@ from pathlib import Path
 
 import dvc.api
 import pandas as pd
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from measuring import headline
+from measuring import headline, training_flops
 from petseg import experiments, machine, models, params, recipes
 
 PILOT_SECONDS = 10  # of training, at least, to find out how many epochs fit into the budget
@@ -95,13 +92,6 @@ class Experiment:
 def head() -> str:
     """The commit that everything here starts from."""
     return run("git", "rev-parse", "HEAD").strip()
-
-
-def training_flops(network: nn.Module, size: int) -> int:
-    """Of training on one image: multiplications and additions, each counted, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
-        network.train()(torch.zeros(2, 3, size, size)).sum().backward()
-    return counter.get_total_flops() // 2
 
 
 def run(*command: str) -> str:
