@@ -73,7 +73,7 @@ class Experiment:
         return found.strip() or None
 
     def read(self, path: str) -> str:
-        return dvc.api.read(path, rev=self.revision)
+        return content(path, self.revision)
 
     def facts(self, network: str) -> dict[str, float]:
         """How a network's training went: seconds, images_per_second."""
@@ -86,6 +86,12 @@ class Experiment:
         """Of the weights that were kept: on valid, on test."""
         valid = json.loads(self.read(f"metrics/train_{network}.json"))[network]["valid_dice"]
         return valid, json.loads(self.read("metrics/test.json"))[network]["dice"]
+
+
+@cache
+def content(path: str, revision: str) -> str:
+    """A file of an experiment; DVC takes a second for each."""
+    return dvc.api.read(path, rev=revision)
 
 
 @cache
@@ -112,6 +118,8 @@ def run_all(wanted: list[Experiment], jobs: int) -> None:
     missing = {each.name: each for each in wanted if each.revision is None}
     listed = states()
     for name, each in missing.items():
+        if listed.get(name) == "Failed":  # in an earlier call
+            run("dvc", "queue", "remove", name)
         if listed.get(name) not in ("Queued", "Running"):
             run("dvc", "exp", "run", "--queue", "--name", name, *(x for s in each.settings for x in ("-S", s)))
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "PETSEG_WORKERS"), str(max(1, machine.cores() // jobs)))
