@@ -29,7 +29,8 @@ def train(name: str, p: params.Params) -> None:
     seeding.seed_everything(training.seed, training.deterministic)
     network = models.build(name, p)
     valid, (images, trimaps) = (packed.load_split(split, size=training.image_size) for split in ("valid", "train"))
-    samples = batches.Samples(images, trimaps, augment.Augment(training.augment, training.image_size), training.seed)
+    policy = augment.Augment(training.augment, training.image_size)
+    samples = batches.Samples(images, trimaps, policy, training.seed, training.cutmix)
     with keeper.session(training, how, data_sha256) as keep:
         if keep.team.leads:
             print(f"{name}: {p.origins(name)}; on {how}, {keep.team}", flush=True)

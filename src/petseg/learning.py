@@ -16,6 +16,7 @@ class Train(Section):
     """What both networks' training has in common beside the top-level keys and the sections below."""
 
     augment: Literal["a", "b", "c", "d_elastic", "d_elastic_or_crop", "petseg", "none"]
+    cutmix: Annotated[float, Field(ge=0, le=1)]
     select: Literal["valid_dice", "valid_loss"]
     patience: Annotated[int, Field(ge=1, le=5000)] | None
     clip: Annotated[float, Field(ge=1e-3, le=1e3)] | None
@@ -97,6 +98,7 @@ class Training(Section):
     lr: float
     seed: int
     augment: str
+    cutmix: float
     select: str
     patience: int | None
     clip: float | None

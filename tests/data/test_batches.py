@@ -116,14 +116,15 @@ def test_workers_change_nothing():
             assert torch.equal(masks, other_masks)
 
 
+@pytest.mark.parametrize("mixing", [0.0, 0.7])
 @pytest.mark.parametrize(("workers", "context"), [(0, None), (0, fork_server()), (2, None), (2, fork_server())])
-def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, context):
+def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, context, mixing):
     rng = np.random.default_rng(0)
     smooth = torch.from_numpy(rng.random((9, 3, 4, 4), np.float32))
     smooth = torch.nn.functional.interpolate(smooth, (64, 64), mode="bicubic").clamp(0, 1).permute(0, 2, 3, 1)
     images = (255 * smooth).byte().numpy()
     trimaps = np.where(images[..., 0] > 128, 1, 2).astype(np.uint8)
-    a = Samples(images, trimaps, Augment("a", 64), 3)
+    a = Samples(images, trimaps, Augment("a", 64), 3, mixing)
     orders = [EpochOrder(9, 4, seed=3) for _ in range(2)]
     cpu, device = torch.device("cpu"), OnDevice(a, orders[0], torch.device("cpu"), workers, context)
     seen = 0
@@ -141,7 +142,7 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, co
 
 def test_a_worker_that_draws_gets_no_images():
     a = samples(n=5000)
-    assert len(pickle.dumps(_Draws(a.augment, a.seed))) < 200_000 < a.images.nbytes / 10
+    assert len(pickle.dumps(_Draws(a.augment, a.seed, a.mixing, a.images.shape))) < 200_000 < a.images.nbytes / 10
 
 
 SIGNALLED = """

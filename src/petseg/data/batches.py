@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from petseg.data import cutmix
 from petseg.data.augment import Augment
 from petseg.data.packed import foreground
 from petseg.errors import STOPS
@@ -32,11 +33,14 @@ class Samples(Dataset):
         trimaps: (N, H, W) uint8, values 1 to 3.
         augment: what is done to each sample.
         seed: of the augmentation.
+        mixing: the probability that a part of a sample is that of another one, see `petseg.data.cutmix`.
     """
 
-    def __init__(self, images: np.ndarray, trimaps: np.ndarray, augment: Augment, seed: int) -> None:
+    def __init__(
+        self, images: np.ndarray, trimaps: np.ndarray, augment: Augment, seed: int, mixing: float = 0.0
+    ) -> None:
         self.images, self.trimaps = np.asarray(images), np.asarray(trimaps)  # plain views: a memmap's rows take longer
-        self.augment, self.seed = augment, seed
+        self.augment, self.seed, self.mixing = augment, seed, mixing
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,9 +52,16 @@ class Samples(Dataset):
         if get_worker_info() is not None:  # else a worker would copy them there once they are full
             images, masks = images.share_memory_(), masks.share_memory_()
         for image, mask, (epoch, index) in zip(images.numpy(), masks.numpy(), keys, strict=True):
-            truth = foreground(self.trimaps[index]).view(np.uint8)
-            image[:], mask[:] = self.augment(self.images[index], truth, sample_rng(self.seed, epoch, index))
+            rng = sample_rng(self.seed, epoch, index)
+            image[:], mask[:] = self._augmented(index, rng)
+            patch = cutmix.draw(self.mixing, len(self), len(image), rng)
+            if patch is not None:
+                other_image, other_mask = self._augmented(patch.partner, rng)
+                image[patch.window], mask[patch.window] = other_image[patch.window], other_mask[patch.window]
         return images, masks.view(torch.bool)
+
+    def _augmented(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return self.augment(self.images[index], foreground(self.trimaps[index]).view(np.uint8), rng)
 
 
 class EpochOrder:

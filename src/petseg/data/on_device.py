@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from petseg.data import augment_batch, pool
+from petseg.data import augment_batch, cutmix, pool
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader, sample_rng
 from petseg.data.packed import foreground
@@ -88,26 +88,42 @@ class OnDevice:
         self.device = device
         self.images = torch.from_numpy(np.array(samples.images)).to(device)
         self.masks = torch.from_numpy(foreground(samples.trimaps)).to(device)
-        self._draws = loader(_Draws(samples.augment, samples.seed), order, workers, device.type == "cuda", context)
+        draws = _Draws(samples.augment, samples.seed, samples.mixing, samples.images.shape)
+        self._draws = loader(draws, order, workers, device.type == "cuda", context)
 
     def __iter__(self) -> Iterator[Batch]:
         with pool.undisturbed():
             draws = iter(self._draws)
-        for rows, record in draws:
-            rows = rows.to(self.device, non_blocking=True)
+        for *drawn, record in draws:
+            rows, places, patches = (each.to(self.device, non_blocking=True) for each in drawn)
             images = self.images[rows].permute(0, 3, 1, 2)
             masks = self.masks[rows, None].byte()
             images, masks = augment_batch.apply(images, masks, record.to(self.device, non_blocking=True))
+            images, masks = cutmix.apply(images, masks, places, patches)
             yield images.permute(0, 2, 3, 1), masks[:, 0].bool()
 
 
 class _Draws(Dataset):
     """What happens to the samples of a batch, looked up by lists of (epoch, index): all that a worker needs to hold."""
 
-    def __init__(self, augment: Augment, seed: int) -> None:
-        self.augment, self.seed = augment, seed
+    def __init__(self, augment: Augment, seed: int, mixing: float, shape: tuple[int, ...]) -> None:
+        self.augment, self.seed, self.mixing = augment, seed, mixing
+        self.count, self.size = shape[:2]  # of (N, H, W, 3)
 
-    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> tuple[Tensor, augment_batch.BatchRecord]:
-        """Indices, int64 (B,), and the record of the batch."""
-        records = [self.augment.draw(sample_rng(self.seed, *key)) for key in keys]
-        return torch.tensor([index for _, index in keys], dtype=torch.int64), augment_batch.collate(records)
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor, augment_batch.BatchRecord]:
+        """Indices, int64 (B + P,), of the samples and then of those that patches are taken from; places (P,) and
+        patches (P, 3) as `cutmix.apply` takes them; and the record of all B + P.
+        """
+        records, partners, others, places, patches = [], [], [], [], []
+        for place, (epoch, index) in enumerate(keys):
+            rng = sample_rng(self.seed, epoch, index)
+            records.append(self.augment.draw(rng))
+            patch = cutmix.draw(self.mixing, self.count, self.size, rng)
+            if patch is not None:
+                others.append(self.augment.draw(rng))
+                partners.append(patch.partner)
+                places.append(place)
+                patches.append(patch[1:])
+        rows = [index for _, index in keys] + partners
+        whole = (torch.tensor(each, dtype=torch.int64) for each in (rows, places))
+        return *whole, torch.tensor(patches, dtype=torch.int64).view(-1, 3), augment_batch.collate(records + others)
