@@ -2,9 +2,10 @@
 
     python benchmarks/systems.py a b c d laptop --size 64 --seconds 180 --seeds 0 1 2 -S data.url=file:///FOLDER
 
-The budget is the same number of epochs for all, or the same time of training on this machine: a short training of each
-network first finds how many epochs fit. Everything is an experiment of DVC, the short trainings too, so a second call
-repeats nothing and prints the same table. `c:train.augment=none` is a recipe with a change; several are joined by `;`.
+The budget is the same number of epochs for all, or the same time of training on this machine: two short trainings of
+each network first find how many epochs fit. Everything is an experiment of DVC, the short trainings too, so a second
+call repeats nothing and prints the same table. `c:train.augment=none` is a recipe with a change; several are joined
+by `;`.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import pandas as pd
 from measuring import headline, training_flops
 from petseg import experiments, machine, models, params, recipes
 
-PILOT_SECONDS = 10  # of training, at least, to find out how many epochs fit into the budget
+PILOT_SECONDS = 30  # of training, about, by which the second pilot is longer than the first
 LABELS = {"unet": "UNet", "resnet34_unet": "ResNet34-UNet"}
 
 
@@ -141,22 +142,32 @@ def states() -> dict[str, str]:
 def epochs_that_fit(systems: list[System], seconds: float, capped: bool, jobs: int) -> list[dict[str, int]]:
     """For each system and network, how many epochs of training, validation included, take so long here.
 
+    The first steps are slow, so there are two pilots of different lengths: their difference is the time of some epochs,
+    and what else the first one took is spent once in any training.
+
     Args:
         capped: at most as many as the recipe says.
     """
-    lengths = [dict.fromkeys(params.NETWORKS, 2) for _ in systems]
-    for _ in range(2):  # the first steps of a training are slow, so a second pilot is as long as the first allows
-        pilots = [system.experiment(length, seed=0) for system, length in zip(systems, lengths, strict=True)]
-        run_all(pilots, jobs)
-        took = [
-            {n: pilot.facts(n)["seconds"] / pilot_epochs[n] for n in pilot_epochs}
-            for pilot, pilot_epochs in zip(pilots, lengths, strict=True)
-        ]
-        lengths = [{n: max(2, round(PILOT_SECONDS / one[n])) for n in one} for one in took]
-    most = [{n: system.params.training(n).epochs if capped else 5000 for n in params.NETWORKS} for system in systems]
-    return [
-        {n: max(2, min(limit[n], int(seconds / one[n]))) for n in one} for limit, one in zip(most, took, strict=True)
-    ]
+    short = [dict.fromkeys(params.NETWORKS, 2) for _ in systems]
+    first = _seconds(systems, short, jobs)
+    long = [{n: 2 + max(4, round(2 * PILOT_SECONDS / took[n])) for n in took} for took in first]
+    second = _seconds(systems, long, jobs)
+    fitting = []
+    for system, took, epochs, took_longer in zip(systems, first, long, second, strict=True):
+        lengths = {}
+        for n in params.NETWORKS:
+            one = (took_longer[n] - took[n]) / (epochs[n] - 2)
+            most = system.params.training(n).epochs if capped else 5000
+            lengths[n] = max(2, min(most, round((seconds - took_longer[n]) / one) + epochs[n]))
+        fitting.append(lengths)
+    return fitting
+
+
+def _seconds(systems: list[System], lengths: list[dict[str, int]], jobs: int) -> list[dict[str, float]]:
+    """How long each network's training of so many epochs takes."""
+    pilots = [system.experiment(length, seed=0) for system, length in zip(systems, lengths, strict=True)]
+    run_all(pilots, jobs)
+    return [{n: pilot.facts(n)["seconds"] for n in params.NETWORKS} for pilot in pilots]
 
 
 @dataclass(frozen=True)
