@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, cached_property
 from io import StringIO
@@ -117,6 +118,8 @@ def run(*command: str) -> str:
 def run_all(wanted: list[Experiment], jobs: int) -> None:
     """Runs those that have not run yet, `jobs` at a time, each with its share of the cores."""
     missing = {each.name: each for each in wanted if each.revision is None}
+    for name in stranded(missing):
+        run("dvc", "queue", "kill", "--force", name)  # which makes it a failed one
     listed = states()
     for name, each in missing.items():
         if listed.get(name) == "Failed":  # in an earlier call
@@ -135,8 +138,15 @@ def run_all(wanted: list[Experiment], jobs: int) -> None:
 
 def states() -> dict[str, str]:
     """Of every experiment in DVC's queue: Queued, Running, Success or Failed."""
-    rows = [line.split() for line in run("dvc", "queue", "status").splitlines()[1:]]
+    rows = [line.split() for line in run("dvc", "queue", "status").splitlines()[1:-1]]
     return {row[1]: row[-1] for row in rows if len(row) > 3}
+
+
+def stranded(names: Collection[str]) -> list[str]:
+    """Those that DVC takes to be running, but no worker of its queue is: all was killed, or the machine went down."""
+    if "Worker status: 0 active" not in run("dvc", "queue", "status"):
+        return []
+    return [name for name, state in states().items() if state == "Running" and name in names]
 
 
 def epochs_that_fit(systems: list[System], seconds: float, capped: bool, jobs: int) -> list[dict[str, int]]:
