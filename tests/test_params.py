@@ -81,8 +81,8 @@ def test_learning_rates_as_people_and_dvc_write_them(file, text, value):
         ("resnet34_unet.padding=reflect", ["image_size is 64", "resnet34_unet needs at least 128", "reflect"]),
         ("resnet34_unet.concatenate=before", ["resnet34_unet.concatenate is before", "bottleneck halve"]),
         (
-            "resnet34_unet={stem_stride: 1, concatenate: before, bottleneck: none, last_step: plain}",
-            ["resnet34_unet.stem_stride is 1", "last_step none instead of plain"],
+            "resnet34_unet={pool: false, concatenate: before, bottleneck: none, last_step: plain}",
+            ["resnet34_unet.pool is false", "last_step none instead of plain"],
         ),
         ("unet.bottleneck=none", ["unet.bottleneck is not a parameter", ": resnet34_unet.bottleneck."]),
         ("unet.classes=3", ["unet.classes is 3", "1 or 2"]),

@@ -63,19 +63,19 @@ class UNetParams(Network):
 class ResNet34UNetParams(Network):
     """The section `resnet34_unet`."""
 
-    stem_stride: Literal[1, 2]
+    pool: bool
     block_stride: Literal[1, 2]
     shortcut: Literal[1, 3]
     bottleneck: Literal["halve", "widen", "narrow", "none"]
     decoder_width: Annotated[int, Field(ge=2, le=1024)] | None
     concatenate: Literal["after", "before"]
-    last_step: Literal["none", "stage1", "stem", "unpooled", "plain"]
+    last_step: Literal["none", "stage1", "stem", "plain"]
     head: Literal["transposed", "bilinear"]
     head_size: Literal[1, 3]
 
     @property
     def size_multiple(self) -> int:
-        halved = 3 + self.stem_stride + (self.bottleneck == "halve")  # by stem, pool, three stages and bottleneck
+        halved = 4 + self.pool + (self.bottleneck == "halve")  # by stem, pool, three stages and bottleneck
         return 2**halved
 
     @model_validator(mode="after")
@@ -85,9 +85,9 @@ class ResNet34UNetParams(Network):
                 "resnet34_unet.concatenate is before, but with bottleneck halve the decoder starts at 1/64 of the "
                 "image, where the encoder has no map; take another bottleneck or concatenate after"
             )
-        if self.concatenate == "before" and self.last_step in ("stem", "unpooled", "plain") and self.stem_stride == 1:
+        if self.concatenate == "before" and self.last_step in ("stem", "plain") and not self.pool:
             raise ValueError(
-                "resnet34_unet.stem_stride is 1 and concatenate before, so stage 1's step reaches the image's size; "
+                "resnet34_unet.pool is false and concatenate before, so that stage 1's step reaches the image's size; "
                 f"take last_step none instead of {self.last_step}"
             )
         if self.concatenate == "before" and self.last_step == "stage1":

@@ -35,7 +35,6 @@ def pixels(height, width):
         ("resnet34_unet-b", "last_step", "stem"),
         ("resnet34_unet-c", "align_corners", "true"),
         ("resnet34_unet-c", "last_step", "stage1"),
-        ("resnet34_unet-c", "last_step", "unpooled"),
         ("resnet34_unet-d", "padding", "zeros"),
         ("resnet34_unet-d", "align_corners", "false"),
         ("resnet34_unet-d", "block_stride", 1),
@@ -58,12 +57,12 @@ def test_the_decoder_ends_at_the_reports_size(variant, part):
 
 
 @pytest.mark.parametrize("variant", ["a", "b", "c", "d"])
-def test_with_a_stem_of_stride_1_every_map_is_twice_as_large(variant):
-    name, changes = f"resnet34_unet-{variant}", {"stem_stride": 1}
+def test_without_pool_every_map_is_twice_as_large(variant):
+    name, changes = f"resnet34_unet-{variant}", {"pool": "false"}
     if variant == "d":  # whose decoder would pass the image's size
         changes["last_step"] = "none"
     sizes = []
-    for built in (network(name, **changes | {"stem_stride": 2}), network(name, **changes)):
+    for built in (network(name, **changes | {"pool": "true"}), network(name, **changes)):
         for module in (*built.encoder, *built.decoder):
             module.register_forward_hook(lambda module, inputs, output: sizes.append(output.shape[2]))
         assert built(pixels(128, 64)).shape[2:] == (128, 64)
@@ -146,7 +145,7 @@ def test_double_conv_has_its_middle():
 
 
 @pytest.mark.parametrize("concatenate", ["after", "before"])
-@pytest.mark.parametrize("last_step", ["none", "stage1", "stem", "unpooled", "plain"])
+@pytest.mark.parametrize("last_step", ["none", "stage1", "stem", "plain"])
 @pytest.mark.parametrize("bottleneck", ["halve", "widen", "narrow", "none"])
 def test_choices_can_be_combined_unless_they_are_refused(bottleneck, last_step, concatenate):
     nonsense = concatenate == "before" and (bottleneck == "halve" or last_step == "stage1")

@@ -14,10 +14,8 @@ the last step is each report's own: B shrinks its map to that of stage 1, C enla
 C's decoder has no norm. D pads by reflection, concatenates before it doubles, does that bilinearly, and has the strides
 of its residual blocks in their second convolution, beside 3 x 3 shortcuts.
 
-Two choices are no report's. All four shrink the image four times before the first block: a stem of stride 1 shrinks it
-only twice, so that every map is twice as large as in the table. That is for small images, as ResNets for those begin at
-full size (He et al. 2016, section 4.2). And the last step can take the stem's map from before its pool, which has that
-step's size, as UNets on a ResNet's encoder usually do.
+All four shrink the image four times before the first block. Without the stem's max pool every map from stage 1 on is
+twice as large as in the table: for small images, as ResNets for those leave it out (He et al. 2016, section 4.2).
 """
 
 from collections.abc import Callable
@@ -30,7 +28,7 @@ from petseg.models.blocks import DoubleConv, Normalize, ResidualBlock, Style, Up
 
 class ResNet34UNet(nn.Module):
     """(B, 3, H, W) pixels in [0, 255] -> (B, classes, H, W) logits; H and W multiples of 64, of 32 unless `halve`,
-    and of half that with a `stem_stride` of 1.
+    and of half that without `pool`.
 
     The defaults are report A's network, with 48,194,369 parameters. The arguments are explained in params.yaml, those
     of the layers at `Style` and `ResidualBlock`; `norm` is that of the decoder, since residual blocks need theirs.
@@ -39,12 +37,12 @@ class ResNet34UNet(nn.Module):
         width: w, channels of stem and first stage; they double at each later stage.
         pixels: how they are normalised first, a key of `PIXELS`.
         classes: 1 logit, of pet, or 2, of background and pet.
-        stem_stride: of the stem's convolution, 2 or 1, before its pool of stride 2.
+        pool: whether the stem ends with a max pool of stride 2.
         bottleneck: `halve`, a residual block to 16w with stride 2; `widen`, convolutions to 16w and back to 8w;
             `narrow`, a residual block to 4w; `none`.
         decoder_width: channels of every step; None gives each as many as the map has that it takes from the encoder.
         concatenate: the encoder's map, `after` a step has doubled its own or `before`.
-        last_step: at H/2, `stage1`, `stem`, `plain` as above, or `unpooled`; `none` ends the decoder before it.
+        last_step: at H/2, `stage1`, `stem` or `plain` as above; `none` ends the decoder before it.
         head: to the image's size by learnt `transposed` convolutions, or `bilinear`, once the logits are made.
         head_size: of the convolution that makes the logits, 1 or 3.
     """
@@ -58,7 +56,7 @@ class ResNet34UNet(nn.Module):
         upsampling: str = "transposed",
         align_corners: bool = True,
         classes: int = 1,
-        stem_stride: int = 2,
+        pool: bool = True,
         block_stride: int = 1,
         shortcut: int = 1,
         bottleneck: str = "halve",
@@ -75,8 +73,9 @@ class ResNet34UNet(nn.Module):
         block = partial(ResidualBlock, style=residual, stride_in=block_stride, shortcut=shortcut)
 
         self.normalize = Normalize(pixels)
-        self.stem = nn.Sequential(conv_norm(3, w1, 7, residual, stride=stem_stride), nn.ReLU(inplace=True))
-        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.stem = nn.Sequential(conv_norm(3, w1, 7, residual, stride=2), nn.ReLU(inplace=True))
+        if pool:
+            self.stem.append(nn.MaxPool2d(3, stride=2, padding=1))
         self.encoder = nn.ModuleList(
             [_stage(block, w1, w1, 3), _stage(block, w1, w2, 4), _stage(block, w2, w3, 6), _stage(block, w3, w4, 3)]
         )
@@ -92,18 +91,17 @@ class ResNet34UNet(nn.Module):
             channels = outputs
 
         doublings = 2 if concatenate == "after" else 1  # from stage 1's step to the image's size
-        if last_step in ("stem", "unpooled", "plain"):
+        if last_step in ("stem", "plain"):
             doublings -= 1
-        if stem_stride == 1:
+        if not pool:
             doublings -= 1
         self.enlarge = _doubles(channels, doublings if head == "transposed" else 0, style)
         self.head = conv(channels, classes, head_size, style)
         self.resize = resize(2**doublings, style) if head == "bilinear" and doublings else nn.Identity()
 
     def forward(self, image: Tensor) -> Tensor:
-        unpooled = self.stem(self.normalize(image))  # (B, w, H/2, W/2); H, W with stride 1: all maps are twice as large
-        x = self.pool(unpooled)  # (B, w, H/4, W/4)
-        maps = {"unpooled": unpooled, "stem": self.double_stem(x), "plain": None}
+        x = self.stem(self.normalize(image))  # (B, w, H/4, W/4); twice as large without pool, as all that follows
+        maps = {"stem": self.double_stem(x), "plain": None}
         for number, stage in enumerate(self.encoder, start=1):
             x = stage(x)  # (B, w, H/4, W/4), then 2w at H/8, 4w at H/16, 8w at H/32
             maps[f"stage{number}"] = x
