@@ -72,7 +72,7 @@ def their_loss(monai, weights, logits, truth):
     return entropy * F.cross_entropy(two, truth[:, 0].long()) + dice * soft_dice(logits, truth)
 
 
-def agree(monai, weights, logits, truth):
+def assert_agree(monai, weights, logits, truth):
     """Asserts that our loss and gradient of these logits are finite and theirs."""
     ours, theirs = (logits.to(dtype, copy=True).requires_grad_() for dtype in (logits.dtype, torch.float64))
     value = loss_of(weights, logits.shape[1])(pet_logit(ours), truth)
@@ -107,7 +107,7 @@ def degenerate_batches(shape, dtype):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_losses_of_random_batches_are_theirs(monai, shape, classes, dtype, weights):
     for seed in range(5):
-        agree(monai, weights, *random_batch(shape, dtype, seed, classes))
+        assert_agree(monai, weights, *random_batch(shape, dtype, seed, classes))
 
 
 @pytest.mark.parametrize("weights", LOSSES)
@@ -116,7 +116,7 @@ def test_losses_of_random_batches_are_theirs(monai, shape, classes, dtype, weigh
 @pytest.mark.parametrize("shape", SHAPES)
 def test_losses_of_degenerate_batches_are_theirs(monai, shape, classes, dtype, weights):
     for logits, truth in degenerate_batches(shape, dtype):
-        agree(monai, weights, logits if classes == 1 else torch.cat([-logits / 2, logits / 2], dim=1), truth)
+        assert_agree(monai, weights, logits if classes == 1 else torch.cat([-logits / 2, logits / 2], dim=1), truth)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -129,7 +129,7 @@ def test_soft_dice_of_no_pet_and_no_trace_of_one(monai, shape, over, dtype):
     loss.backward()
     assert loss == 1
     assert not logits.grad.any()
-    agree(monai, (1, 1, over, 1), logits.detach(), truth)  # smoothed, it is a loss of 0 for both
+    assert_agree(monai, (1, 1, over, 1), logits.detach(), truth)  # smoothed, it is a loss of 0 for both
 
 
 def test_an_image_without_a_trace_of_a_pet_changes_no_other_one(monai):
