@@ -263,7 +263,7 @@ def main() -> None:
         for system, length in zip(systems, lengths, strict=True)
     ]
     run_all([each for by_seed in zip(*runs, strict=True) for each in by_seed], options.jobs)
-    lines = [f"\n{headline()}\n\n`{command(options)}`\n", f"| {COLUMNS.replace(', ', ' | ')} |", "|---" * 10 + "|"]
+    lines = [f"\n{headline()}\n\n`{command()}`\n", f"| {COLUMNS.replace(', ', ' | ')} |", "|---" * 10 + "|"]
     for network in params.NETWORKS:
         block = [Line(network, system, done) for system, done in zip(systems, runs, strict=True)]
         lines += [line.row(block[0].final_valid()) for line in block]
@@ -273,7 +273,7 @@ def main() -> None:
             file.write("\n".join(lines) + "\n")
 
 
-def command(options: argparse.Namespace) -> str:
+def command() -> str:
     """As it was typed, but for addresses of this machine."""
     words = [f"{word.partition('=')[0]}=..." if "url=" in word else word for word in sys.argv[1:]]
     return f"python benchmarks/systems.py {' '.join(words)}"
