@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,28 @@ def test_workers_change_nothing():
         for (images, masks), (other_images, other_masks) in zip(alone, helped, strict=True):
             assert torch.equal(images, other_images)
             assert torch.equal(masks, other_masks)
+
+
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.parametrize("pin", [False, pytest.param(True, marks=NEEDS_GPU)])
+def test_batches_that_are_kept_stay_as_they_are_however_far_the_worker_is_ahead(pin, monkeypatch):
+    a, order = samples(n=62), EpochOrder(62, 3, seed=3)
+    order.step = 20  # a resumption: the last batch alone, which is smaller
+    batches = loader(a, order, 1, pin)
+    assert [len(images) for images, _ in batches] == [2]
+    order.step = 0
+    clone = torch.Tensor.clone
+
+    def late(tensor):  # when the worker has prepared all that it may
+        time.sleep(0.02)
+        return clone(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "clone", late)
+    for (images, masks), (expected, truth) in zip(list(batches), loader(a, order, 0), strict=True):
+        assert torch.equal(images, expected)
+        assert torch.equal(masks, truth)
 
 
 @pytest.mark.parametrize("mixing", [0.0, 0.7])

@@ -1,7 +1,9 @@
 """Packed arrays -> augmented batches of the train split, prepared on the CPU."""
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -15,6 +17,7 @@ from petseg.data.augment import Augment
 from petseg.data.packed import foreground
 from petseg.errors import STOPS
 
+_AHEAD = 2  # batches that each worker prepares before they are asked for
 _ORDER, _SAMPLE = 0, 1  # separate random streams; always four words, since numpy ignores trailing zeros of a seed
 
 
@@ -41,16 +44,15 @@ class Samples(Dataset):
     ) -> None:
         self.images, self.trimaps = np.asarray(images), np.asarray(trimaps)  # plain views: a memmap's rows take longer
         self.augment, self.seed, self.mixing = augment, seed, mixing
+        self._room = _Room()
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, keys: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
         """Images (B, H, W, 3) uint8 and masks (B, H, W) bool, True for pet; B is 0 where there are no keys."""
-        images = torch.empty((len(keys), *self.images.shape[1:]), dtype=torch.uint8)
-        masks = torch.empty(images.shape[:3], dtype=torch.uint8)
-        if get_worker_info() is not None:  # else a worker would copy them there once they are full
-            images, masks = images.share_memory_(), masks.share_memory_()
+        shape = len(keys), *self.images.shape[1:3]
+        images, masks = _empty(shape) if get_worker_info() is None else self._room.take(shape)
         for image, mask, (epoch, index) in zip(images.numpy(), masks.numpy(), keys, strict=True):
             rng = sample_rng(self.seed, epoch, index)
             image[:], mask[:] = self._augmented(index, rng)
@@ -62,6 +64,30 @@ class Samples(Dataset):
 
     def _augmented(self, index: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return self.augment(self.images[index], foreground(self.trimaps[index]).view(np.uint8), rng)
+
+
+class _Room:
+    """Memory that a worker shares with the process that it works for, to put its batches into.
+
+    Fresh shared pages would take half as long as the augmentation that fills them, so they are used again, after
+    `_AHEAD` other batches: whoever then asks for one more is done with the batch in them, see `loader`.
+    """
+
+    def __init__(self) -> None:
+        self._batches: deque[tuple[Tensor, Tensor]] = deque()
+
+    def take(self, shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """As `_empty`."""
+        images, masks = self._batches.popleft() if len(self._batches) > _AHEAD else _empty((0, *shape[1:]))
+        if len(images) < shape[0]:
+            images, masks = (each.share_memory_() for each in _empty(shape))
+        self._batches.append((images, masks))
+        return images[: shape[0]], masks[: shape[0]]
+
+
+def _empty(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    """Room for B images (B, H, W, 3) and masks (B, H, W), uint8; `shape` is (B, H, W)."""
+    return torch.empty((*shape, 3), dtype=torch.uint8), torch.empty(shape, dtype=torch.uint8)
 
 
 class EpochOrder:
@@ -98,7 +124,7 @@ class EpochOrder:
 
 def loader(
     dataset: Dataset, order: EpochOrder, workers: int, pin: bool = False, context: BaseContext | None = None
-) -> DataLoader:
+) -> Iterable[Any]:
     """Batches that `dataset` holds under lists of keys, in the given order, anew at each iteration.
 
     Args:
@@ -106,17 +132,30 @@ def loader(
         pin: put batches into page-locked memory, which a GPU copies from without waiting.
         context: starts the workers, and then they get a copy of `dataset`; None forks them.
     """
-    return DataLoader(
+    batches = DataLoader(
         dataset,
         sampler=order,
         batch_size=None,  # the order's lists are the batches
         num_workers=workers,
+        prefetch_factor=_AHEAD if workers else None,
         multiprocessing_context=context if workers else None,
         pin_memory=pin,
         persistent_workers=workers > 0,
         collate_fn=_as_it_is,
         worker_init_fn=_leave_signals,
     )
+    return _Copied(batches) if isinstance(dataset, Samples) and workers and not pin else batches
+
+
+@dataclass(frozen=True)
+class _Copied:
+    """Batches copied out of their workers' `_Room` before the next one is asked for, as pinning does too."""
+
+    batches: DataLoader
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, masks in self.batches:
+            yield images.clone(), masks.clone()
 
 
 def _as_it_is(batch: Any) -> Any:
