@@ -1,3 +1,6 @@
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -33,11 +36,25 @@ def scene(n=5, size=16, seed=0):
     return images, trimaps
 
 
+@pytest.fixture
+def torch_threads():
+    """Sets how many threads torch has."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+@pytest.mark.parametrize("threads", [1, 2, 9])
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
-def test_every_image_is_scored_once_and_in_order(batch_size):
+def test_every_image_is_scored_once_and_in_order(batch_size, threads, device, torch_threads):
+    torch_threads(threads)
     images, trimaps = scene()
-    counted = []
-    scored = score(Bright(), images, trimaps, (trimaps != 2).__getitem__, batch_size, PLAN, on_batch=counted.append)
+    counted, plan = [], replace(PLAN, device=torch.device(device))
+    scored = score(Bright(), images, trimaps, (trimaps != 2).__getitem__, batch_size, plan, on_batch=counted.append)
     assert sum(counted) == 5
     assert np.array_equal(scored.masks, images[..., 0] > 100)
     for i in range(5):
@@ -76,15 +93,26 @@ def test_any_original_size_is_scored_as_pil_enlarges_it():
     assert np.isfinite(scored.scores["dice_original"]).all()
 
 
-def test_scoring_leaves_torchs_threads_as_they_are():
+def test_scoring_leaves_torchs_threads_as_they_are(torch_threads):
     images, trimaps = scene()
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        score(Bright(), images, trimaps, (trimaps != 2).__getitem__, 2, PLAN)
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    torch_threads(2)
+    score(Bright(), images, trimaps, (trimaps != 2).__getitem__, 2, PLAN)
+    assert torch.get_num_threads() == 2
+
+
+def test_a_cpus_threads_take_whole_batches_at_the_same_time(torch_threads):
+    images, trimaps = scene()
+    torch_threads(2)
+    both = threading.Barrier(2, timeout=10)
+
+    class Together(Bright):
+        def forward(self, image):
+            both.wait()  # breaks unless two come
+            assert torch.get_num_threads() == 1
+            return super().forward(image)
+
+    scored = score(Together(), images[:4], trimaps[:4], (trimaps != 2).__getitem__, 1, PLAN)
+    assert np.array_equal(scored.masks, images[:4, ..., 0] > 100)
 
 
 def test_two_classes_score_as_their_pet_logit():

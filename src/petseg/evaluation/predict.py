@@ -1,8 +1,9 @@
 """Networks' answers for the test split, and their scores image by image."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,9 @@ class Scored(NamedTuple):
     scores: dict[str, np.ndarray]  # dice, iou, precision, recall, dice_original: (N,) float64 each
 
 
-@torch.inference_mode()
+_AT_ONCE = 4  # batches on a CPU: without gradients they need less memory than one needs in training
+
+
 def score(
     network: nn.Module,
     images: np.ndarray,
@@ -41,7 +44,7 @@ def score(
         images: (N, S, S, 3) uint8.
         trimaps: (N, S, S) uint8, resized as the images.
         original: gives the truth of image i at its original size, (h, w) bool; called from several threads.
-        batch_size: images at once.
+        batch_size: images in a batch; on a CPU several batches are computed at once.
         plan: where and how `network` is computed.
         on_batch: called with the number of images after each batch.
 
@@ -49,33 +52,48 @@ def score(
         PetsegError: a logit is NaN, which would count as background, or infinite, which enlarges to NaN.
     """
     network.eval()
+    on_cpu = plan.device.type == "cpu"
+    cores = torch.get_num_threads() if on_cpu else machine.cores()
+    # Threads that take whole batches seldom wait for each other; torch's own would in each of a network's many layers.
+    threads = min(cores, _AT_ONCE) if on_cpu else cores
+    turn = nullcontext() if on_cpu else threading.Lock()  # a GPU computes one batch, while the last ones are counted
     masks, scores = [], []
-    indices = iter(range(len(images)))
-    # One thread an image: torch's own, several an image, would stand in each other's way.
-    with ThreadPoolExecutor(machine.cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for image, mask in in_order(images, trimaps, batch_size):
-            pixels, _ = plan.inputs(image, mask)
-            with plan.autocast():
-                logits = models.pet_logit(network(pixels).float()).cpu()  # (B, 1, S, S)
-            predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
-            counts = metrics.count(predicted, mask)
-            batch = list(islice(indices, len(image)))
-            _check_finite(logits, batch)
-            enlarged = list(pool.map(lambda i, one: _count_at_size(one, original(i)), batch, logits))
-            columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
-            columns.append(metrics.dice(metrics.Counts(*torch.tensor(enlarged).T)))
-            scores.append(torch.stack(columns))
+
+    def score_batch(number: int) -> tuple[Tensor, Tensor]:
+        image, mask = next(in_order(images, trimaps, batch_size, first=number))
+        with turn:
+            logits = _logits(network, image, mask, plan)
+        first = number * batch_size
+        _check_finite(logits, first)
+        predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
+        counts = metrics.count(predicted, mask)
+        columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
+        enlarged = [_count_at_size(one, original(i)) for i, one in enumerate(logits, first)]
+        columns.append(metrics.dice(metrics.Counts(*torch.tensor(enlarged).T)))
+        return predicted, torch.stack(columns)
+
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,)) as pool:
+        for predicted, columns in pool.map(score_batch, range(-(-len(images) // batch_size))):
             masks.append(predicted.numpy())
-            on_batch(len(image))
+            scores.append(columns)
+            on_batch(len(predicted))
     names = ("dice", "iou", "precision", "recall", "dice_original")
     return Scored(np.concatenate(masks), dict(zip(names, torch.cat(scores, dim=1).numpy(), strict=True)))
 
 
-def _check_finite(logits: Tensor, images: list[int]) -> None:
-    """Refuses logits (B, 1, S, S) of which one is NaN or infinite; names the first such image."""
+@torch.inference_mode()
+def _logits(network: nn.Module, image: Tensor, mask: Tensor, plan: Plan) -> Tensor:
+    """Logits of pet, (B, 1, S, S) float32 in the CPU's memory, of a batch as `in_order` gives it."""
+    pixels, _ = plan.inputs(image, mask)
+    with plan.autocast():
+        return models.pet_logit(network(pixels).float()).cpu()
+
+
+def _check_finite(logits: Tensor, first: int) -> None:
+    """Refuses logits (B, 1, S, S) of images `first` and on of which one is NaN or infinite; names the first such."""
     bad = (~logits.isfinite()).flatten(1).any(1).nonzero()
     if len(bad):
-        image = images[bad[0].item()]
+        image = first + bad[0].item()
         raise PetsegError(
             f"A logit of image {image} of the split (from 0) is NaN or infinite: the weights are of no use, or the "
             "precision is too low; train the network again, at a lower lr or at precision fp32."
