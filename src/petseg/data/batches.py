@@ -149,13 +149,20 @@ def loader(
 
 @dataclass(frozen=True)
 class _Copied:
-    """Batches copied out of their workers' `_Room` before the next one is asked for, as pinning does too."""
+    """Batches copied out of their workers' `_Room` before the next one is asked for, as pinning does too.
+
+    By numpy, since torch's threads would wait for cores that the workers use. The last batches of each worker are kept,
+    and with them the memory that they share: to map it again would take longer than the copy.
+    """
 
     batches: DataLoader
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, masks in self.batches:
-            yield images.clone(), masks.clone()
+        kept = deque(maxlen=self.batches.num_workers * (_AHEAD + 1))
+        for batch in self.batches:
+            kept.append(batch)
+            images, masks = (torch.from_numpy(each.numpy().copy()) for each in batch)
+            yield images, masks
 
 
 def _as_it_is(batch: Any) -> Any:
