@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -276,7 +277,7 @@ def main() -> None:
 def command() -> str:
     """As it was typed, but for addresses of this machine."""
     words = [f"{word.partition('=')[0]}=..." if "url=" in word else word for word in sys.argv[1:]]
-    return f"python benchmarks/systems.py {' '.join(words)}"
+    return shlex.join(["python", "benchmarks/systems.py", *words])
 
 
 if __name__ == "__main__":

@@ -213,7 +213,9 @@ def test_a_row_holds_what_the_header_says(line):
     assert 17 < float(facts["GFLOP/image"]) < 19  # 3 x 5.9, that of one forward pass at 64 pixels
 
 
-def test_addresses_of_the_machine_are_not_written_down(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["systems.py", "c", "-S", "data.url=file:///home/me", "-S", "lr=1e-3"])
-    words = systems.command()
-    assert words == "python benchmarks/systems.py c -S data.url=... -S lr=1e-3"
+def test_the_command_is_written_down_as_a_shell_takes_it_but_for_addresses_of_the_machine(monkeypatch):
+    monkeypatch.setattr(
+        sys, "argv", ["systems.py", "c:seed=1;lr=1e-3", "-S", "data.url=file:///home/me", "-S", "lr=1e-3"]
+    )
+    expected = "python benchmarks/systems.py 'c:seed=1;lr=1e-3' -S data.url=... -S lr=1e-3"
+    assert systems.command() == expected

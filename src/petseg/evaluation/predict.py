@@ -24,7 +24,7 @@ class Scored(NamedTuple):
     scores: dict[str, np.ndarray]  # dice, iou, precision, recall, dice_original: (N,) float64 each
 
 
-_AT_ONCE = 4  # batches on a CPU: without gradients they need less memory than one needs in training
+_AT_ONCE = 4  # batches on a CPU; without gradients they need about as much memory as one needs in training
 
 
 def score(
