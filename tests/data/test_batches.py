@@ -165,7 +165,7 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, co
 
 def test_a_worker_that_draws_gets_no_images():
     a = samples(n=5000)
-    assert len(pickle.dumps(_Draws(a.augment, a.seed, a.mixing, a.images.shape))) < 200_000 < a.images.nbytes / 10
+    assert len(pickle.dumps(_Draws(a.augment, a.streams, a.mixing, a.images.shape))) < 200_000 < a.images.nbytes / 10
 
 
 SIGNALLED = """

@@ -72,7 +72,7 @@ def test_colour_jitter_draws_20_percent_in_any_order(policy):
     assert (min(brightness), max(brightness)) == pytest.approx((80, 119), abs=1)
     hues = [float(value) for value in values(policy, 2, "hue")]
     assert (min(hues), max(hues)) == pytest.approx((-90, 90), abs=3) if policy == "b" else hues == []
-    orders = {tuple(o.kind for o in record if o.stage[0] == 2) for record in records(policy, 300)} - {()}
+    orders = {tuple(o.kind for o in record if o.stage[0] == 2) for record in records(policy, 600)} - {()}
     assert len(orders) == (24 if policy == "b" else 6)
     assert all(set(order) == (JITTER | {"hue"} if policy == "b" else JITTER) for order in orders)
 

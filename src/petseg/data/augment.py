@@ -10,6 +10,7 @@ import numpy as np
 
 from petseg.data import recording
 from petseg.data.policies import POLICIES, A, Policy
+from petseg.data.streams import SameStream
 
 cv2.setNumThreads(0)  # a sample is too small for threads, and the cores have those of torch, or other workers
 
@@ -29,6 +30,7 @@ class Augment:
         self._policy = POLICIES[policy](size)
         self._drawn: recording.Record = []
         self._draft = recording.draft(self._policy, self._drawn)
+        self._chance = SameStream()
         self._any_image = np.zeros((size, size, 3), np.uint8)  # what is drawn rests on its shape and type alone
 
     def __call__(self, image: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -43,22 +45,21 @@ class Augment:
             Both, of the same shapes and dtypes; the arguments themselves where nothing happens to them. Where a
             rotation looks past the edge, the image is black and the mask background.
         """
-        moved = _compose(self._policy, rng, image=image, mask=mask)
+        moved = _compose(self._policy, rng, self._chance.of(rng), image=image, mask=mask)
         return moved["image"], moved["mask"]
 
     def draw(self, rng: np.random.Generator) -> recording.Record:
         """What `__call__` would do with the same `rng`, for `petseg.data.augment_batch`; leaves `rng` as it would."""
         self._drawn.clear()
-        _compose(self._draft, rng, image=self._any_image)
+        _compose(self._draft, rng, self._chance.of(rng), image=self._any_image)
         return self._drawn.copy()
 
 
-def _compose(policy: Policy, rng: np.random.Generator, **data: np.ndarray) -> dict[str, Any]:
-    """Does what `A.Compose(policy)` does, to the bit, with the random numbers of `rng` and of a Random seeded by it.
+def _compose(policy: Policy, rng: np.random.Generator, chance: random.Random, **data: np.ndarray) -> dict[str, Any]:
+    """Does what `A.Compose(policy)` does, to the bit, where its random state is `rng` and `chance`.
 
     Compose spends more time on checks, and on drawing one of a list, than a small image's pixels take.
     """
-    chance = random.Random(int(rng.integers(2**63)))
     chance.random()  # Compose's own: whether to do anything, which is certain
     for entry in policy:
         transform = entry

@@ -12,18 +12,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from petseg.data import cutmix
+from petseg.data import cutmix, streams
 from petseg.data.augment import Augment
 from petseg.data.packed import foreground
 from petseg.errors import STOPS
 
 _AHEAD = 2  # batches that each worker prepares before they are asked for
-_ORDER, _SAMPLE = 0, 1  # separate random streams; always four words, since numpy ignores trailing zeros of a seed
-
-
-def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Where all chance of one augmented sample comes from."""
-    return np.random.default_rng([seed, _SAMPLE, epoch, index])
 
 
 class Samples(Dataset):
@@ -44,6 +38,7 @@ class Samples(Dataset):
     ) -> None:
         self.images, self.trimaps = np.asarray(images), np.asarray(trimaps)  # plain views: a memmap's rows take longer
         self.augment, self.seed, self.mixing = augment, seed, mixing
+        self.streams = streams.Streams(seed)
         self._room = _Room()
 
     def __len__(self) -> int:
@@ -54,7 +49,7 @@ class Samples(Dataset):
         shape = len(keys), *self.images.shape[1:3]
         images, masks = _empty(shape) if get_worker_info() is None else self._room.take(shape)
         for image, mask, (epoch, index) in zip(images.numpy(), masks.numpy(), keys, strict=True):
-            rng = sample_rng(self.seed, epoch, index)
+            rng = self.streams.at(epoch, index)
             image[:], mask[:] = self._augmented(index, rng)
             patch = cutmix.draw(self.mixing, len(self), len(image), rng)
             if patch is not None:
@@ -116,7 +111,8 @@ class EpochOrder:
         return [min(self.batch_size, self.samples - step * self.batch_size) for step in range(len(self))]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng([self.seed, _ORDER, self.epoch, 0]).permutation(self.samples).tolist()
+        # 1, or it would be the stream that drawn image number `epoch` was made from
+        order = np.random.default_rng([self.seed, self.epoch, 1]).permutation(self.samples).tolist()
         for step in range(self.step, len(self)):
             batch = order[step * self.batch_size : (step + 1) * self.batch_size]
             yield [(self.epoch, index) for index in self.share(batch)]

@@ -12,8 +12,9 @@ from torch.utils.data import Dataset
 
 from petseg.data import augment_batch, cutmix, pool
 from petseg.data.augment import Augment
-from petseg.data.batches import EpochOrder, Samples, loader, sample_rng
+from petseg.data.batches import EpochOrder, Samples, loader
 from petseg.data.packed import foreground
+from petseg.data.streams import Streams
 
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
 
@@ -88,7 +89,7 @@ class OnDevice:
         self.device = device
         self.images = torch.from_numpy(np.array(samples.images)).to(device)
         self.masks = torch.from_numpy(foreground(samples.trimaps)).to(device)
-        draws = _Draws(samples.augment, samples.seed, samples.mixing, samples.images.shape)
+        draws = _Draws(samples.augment, samples.streams, samples.mixing, samples.images.shape)
         self._draws = loader(draws, order, workers, device.type == "cuda", context)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -106,8 +107,8 @@ class OnDevice:
 class _Draws(Dataset):
     """What happens to the samples of a batch, looked up by lists of (epoch, index): all that a worker needs to hold."""
 
-    def __init__(self, augment: Augment, seed: int, mixing: float, shape: tuple[int, ...]) -> None:
-        self.augment, self.seed, self.mixing = augment, seed, mixing
+    def __init__(self, augment: Augment, streams: Streams, mixing: float, shape: tuple[int, ...]) -> None:
+        self.augment, self.streams, self.mixing = augment, streams, mixing
         self.count, self.size = shape[:2]  # of (N, H, W, 3)
 
     def __getitem__(self, keys: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor, augment_batch.BatchRecord]:
@@ -116,7 +117,7 @@ class _Draws(Dataset):
         """
         records, partners, others, places, patches = [], [], [], [], []
         for place, (epoch, index) in enumerate(keys):
-            rng = sample_rng(self.seed, epoch, index)
+            rng = self.streams.at(epoch, index)
             records.append(self.augment.draw(rng))
             patch = cutmix.draw(self.mixing, self.count, self.size, rng)
             if patch is not None:
