@@ -9,7 +9,7 @@ import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
-from petseg import errors, files, gpus, machine, memory, models, params, plan
+from petseg import claims, errors, files, machine, memory, models, params, plan
 from petseg.data import fingerprint, packed, splits
 from petseg.evaluation import predict, statistics
 from petseg.models import mirrored
@@ -19,7 +19,7 @@ from petseg.training import weights
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with params.for_stage(*params.LEARNING, *params.NETWORKS, "evaluate") as p:
-        gpus.claim_for_training(1)
+        claims.claim_for_training(1)
         table = splits.read_table(splits.TABLE).query("split == 'test'")
         data_sha256 = fingerprint.training_data(packed.PACKED)
         networks = {name: models.build(name, p) for name in params.NETWORKS}

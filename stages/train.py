@@ -7,7 +7,7 @@ import sys
 
 import pandas as pd
 
-from petseg import errors, files, gpus, machine, models, params, plan
+from petseg import claims, errors, files, machine, models, params, plan
 from petseg.data import augment, batches, fingerprint, packed
 from petseg.training import keeper, launch, loop, seeding, team, weights
 
@@ -19,7 +19,7 @@ def main() -> None:
     with params.for_stage(*params.LEARNING, name) as p:
         if team.launched():
             return train(name, p)
-        gpus.claim_for_training(machine.processes())
+        claims.claim_for_training(machine.processes())
         return launch.launch(machine.processes()) if machine.processes() > 1 else train(name, p)
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import torch
 # make tiny networks many times slower, and no test measures speed.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+
+# Trainings of one test do not wait for those of another, or of whoever works on this machine.
+_locks = tempfile.TemporaryDirectory(prefix="petseg-locks-")  # until this process ends
+os.environ["PETSEG_LOCKS"] = _locks.name
 
 
 @pytest.fixture

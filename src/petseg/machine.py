@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     import torch
 
 
+def core_numbers() -> list[int]:
+    """The CPU cores that this process may use, as the system numbers them."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def cores() -> int:
     """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(core_numbers())
 
 
 def workers() -> int:

@@ -19,9 +19,9 @@ from project import ROOT, STAGES, metrics, ran
 # They carry what is computed, and decide none of it.
 PLUMBING = {
     "__init__.py",
+    "claims.py",
     "errors.py",
     "files.py",
-    "gpus.py",
     "machine.py",
     "memory.py",
     "data/download.py",  # what it brings is verified by MD5
