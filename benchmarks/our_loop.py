@@ -13,7 +13,7 @@ from torch import nn
 
 from measuring import ROOT, Clock, loader_rate
 from petseg import losses, machine, models, params, plan
-from petseg.data import augment, batches, images, layout
+from petseg.data import augment, batches, images, layout, on_device
 from petseg.data import packed as arrays
 from petseg.data.pack import original_bits
 from petseg.evaluation import predict
@@ -46,11 +46,12 @@ def train(task: dict) -> dict:
 
 def valid(task: dict) -> dict:
     how = plan_of(task)
-    network, data, loss_of = how.place(network_of(task)), packed(task, None), losses.build(parameters(task).loss)
-    loop.evaluate(network, *data, task["batch"], loss_of, how, team.Team())
+    network, loss_of = how.place(network_of(task)), losses.build(parameters(task).loss)
+    data = on_device.hold(*packed(task, None), how.device)
+    loop.evaluate(network, data, task["batch"], loss_of, how, team.Team())
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < task["seconds"]:
-        loop.evaluate(network, *data, task["batch"], loss_of, how, team.Team())
+        loop.evaluate(network, data, task["batch"], loss_of, how, team.Team())
         count += len(data[0])
     return {"rate": count / (time.perf_counter() - start)}
 

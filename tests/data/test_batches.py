@@ -12,7 +12,7 @@ import torch
 from petseg.data import packed
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
-from petseg.data.on_device import InGroups, OnDevice, _Draws, fork_server, train_batches
+from petseg.data.on_device import InGroups, OnDevice, _Draws, fork_server, hold, train_batches
 from petseg.data.ordered import in_order
 from petseg.data.packed import foreground
 
@@ -100,7 +100,7 @@ def test_shares_of_a_batch_are_the_batch(size):
 def test_turns_of_several_processes_are_all_batches():
     images, trimaps = arrays(11)
     for every in (1, 2, 3, 5):
-        turns = [list(in_order(images, trimaps, 3, first, every)) for first in range(every)]
+        turns = [list(in_order((images, trimaps), 3, first, every)) for first in range(every)]
         order = [turns[i % every][i // every][0] for i in range(4)]
         assert np.array_equal(torch.cat(order).numpy(), images)
         assert sum(map(len, turns)) == 4
@@ -222,10 +222,16 @@ def test_groups_are_the_same_batches_anew_each_time_and_taken_together():
         assert seen == list(range(7))
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+@pytest.mark.parametrize("kind", ["arrays", "tensors"])
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 50])
-def test_in_order_gives_every_image_once_in_order(batch_size):
+def test_in_order_gives_every_image_once_in_order(batch_size, kind, device):
     images, trimaps = arrays()
-    batches = list(in_order(images, trimaps, batch_size))
+    split = hold(images, trimaps, torch.device(device))
+    assert isinstance(split[0], torch.Tensor if device == "cuda" else np.ndarray)
+    if kind == "tensors":
+        split = [torch.as_tensor(each) for each in split]
+    batches = [(image.cpu(), mask.cpu()) for image, mask in in_order(split, batch_size)]
     assert all(len(image) <= batch_size for image, _ in batches)
     assert np.array_equal(torch.cat([image for image, _ in batches]).numpy(), images)
     masks = torch.cat([mask for _, mask in batches])

@@ -17,7 +17,7 @@ bce_dice_loss = Loss(entropy=1.0, dice=1.0)
 
 
 def evaluate(network, images, trimaps, batch_size):
-    return loop.evaluate(network, images, trimaps, batch_size, bce_dice_loss, PLAN, Team())
+    return loop.evaluate(network, (images, trimaps), batch_size, bce_dice_loss, PLAN, Team())
 
 
 @pytest.mark.parametrize("name", params.NETWORKS)

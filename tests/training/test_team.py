@@ -213,10 +213,12 @@ def test_validation_counts_each_image_once(count, size):
             return part
 
     def figures(team):
-        return loop.evaluate(network, images, trimaps, 2, Loss(1.0, 1.0), trainings.PLAN, team)
+        return loop.evaluate(network, (images, trimaps), 2, Loss(1.0, 1.0), trainings.PLAN, team)
 
     looks = []
     parts = [figures(Member(rank, size)) for rank in range(size)]
-    loop.evaluate(network, images, trimaps, 2, Loss(1.0, 1.0), trainings.PLAN, Member(0, size), lambda: looks.append(0))
+    loop.evaluate(
+        network, (images, trimaps), 2, Loss(1.0, 1.0), trainings.PLAN, Member(0, size), lambda: looks.append(0)
+    )
     assert len(looks) == math.ceil(math.ceil(count / 2) / size)
     assert [sum(part) for part in zip(*parts, strict=True)] == pytest.approx(figures(Team()))

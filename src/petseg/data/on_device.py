@@ -1,4 +1,4 @@
-"""Augmented batches of the train split on the device itself."""
+"""Splits in the memory of the device, and augmented batches of the train split made there."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,12 +13,13 @@ from torch.utils.data import Dataset
 from petseg.data import augment_batch, cutmix, pool
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.ordered import Arrays
 from petseg.data.packed import foreground
 from petseg.data.streams import Streams
 
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
 
-_SHARE = 0.25  # of a GPU's memory that the images may take; not of what is free, or equal runs might differ
+_SHARE = 0.25  # of a GPU's memory that the images of a split may take; not of what is free, or equal runs might differ
 _GROUP = 4 * 2**20  # bytes of images to augment in a row on a CPU, see `InGroups`; soon done, whatever their size
 
 
@@ -34,10 +35,23 @@ def train_batches(samples: Samples, order: EpochOrder, device: torch.device, wor
         batches = loader(samples, order, workers)
         count = _GROUP // (order.batch_size * samples.images[0].nbytes)
         return batches if workers or count < 2 else InGroups(batches, count)
-    memory = torch.cuda.get_device_properties(device).total_memory
-    if samples.images.nbytes + samples.trimaps.nbytes > _SHARE * memory:
+    if not _has_room(device, samples.images, samples.trimaps):
         return loader(samples, order, workers, pin=True)
     return OnDevice(samples, order, device, workers, fork_server())
+
+
+def hold(images: np.ndarray, trimaps: np.ndarray, device: torch.device) -> Arrays:
+    """What is to be gone through in order many times: in the memory of a GPU that has room for it, else as it is."""
+    if not _has_room(device, images, trimaps):
+        return images, trimaps
+    return tuple(torch.from_numpy(np.array(each)).to(device) for each in (images, trimaps))
+
+
+def _has_room(device: torch.device, *arrays: np.ndarray) -> bool:
+    """Whether it is a GPU whose memory these arrays take a small part of."""
+    if device.type != "cuda":
+        return False
+    return sum(each.nbytes for each in arrays) <= _SHARE * torch.cuda.get_device_properties(device).total_memory
 
 
 def fork_server() -> BaseContext:

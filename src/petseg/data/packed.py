@@ -2,17 +2,20 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from petseg.errors import DataError
 
+Array = TypeVar("Array")
+
 PACKED = Path("data/packed")
 ORIGINALS = "test/originals.bits"
 
 
-def foreground(trimaps: np.ndarray) -> np.ndarray:
-    """Pet and border (1 and 3) against background (2): bool of the same shape."""
+def foreground(trimaps: Array) -> Array:
+    """Pet and border (1 and 3) against background (2): bool of the same shape; numpy's or torch's."""
     return trimaps != 2
 
 

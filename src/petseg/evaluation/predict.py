@@ -60,7 +60,7 @@ def score(
     masks, scores = [], []
 
     def score_batch(number: int) -> tuple[Tensor, Tensor]:
-        image, mask = next(in_order(images, trimaps, batch_size, first=number))
+        image, mask = next(in_order((images, trimaps), batch_size, first=number))
         with turn:
             logits = _logits(network, image, mask, plan)
         first = number * batch_size

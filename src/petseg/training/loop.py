@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from petseg import losses, optim
 from petseg.data.batches import EpochOrder, Samples
-from petseg.data.on_device import train_batches
-from petseg.data.ordered import in_order
+from petseg.data.on_device import hold, train_batches
+from petseg.data.ordered import Arrays, in_order
 from petseg.errors import PetsegError
 from petseg.models import pet_logit
 from petseg.params import Training
@@ -93,6 +93,7 @@ def train(
     resumed = keeper.resume(state)
     sizes = order.sizes
     batches = train_batches(samples, order, plan.device, plan.workers)
+    valid = hold(*valid, plan.device)
     progress = Progress(params.network, params.epochs, state, quiet=not team.leads)
     if resumed:
         ended = state.ends(params.epochs, params.patience)
@@ -118,7 +119,7 @@ def train(
         check_finite(state.losses, params.network, state.epoch, lr)
         at_once = params.micro_batch or params.batch_size
         train_loss, train_dice = means_of_epoch(state, sizes, team)
-        valid_loss, valid_dice = evaluate(average.network, *valid, at_once, loss_of, plan, team, between_steps)
+        valid_loss, valid_dice = evaluate(average.network, valid, at_once, loss_of, plan, team, between_steps)
         if not math.isfinite(valid_loss):
             where = f"after epoch {state.epoch + 1}"
             raise PetsegError(not_finite(params.network, "valid loss", valid_loss, where, lr))
@@ -160,8 +161,7 @@ def means_of_epoch(state: State, sizes: list[int], team: Team) -> tuple[float, f
 @torch.no_grad()
 def evaluate(
     network: nn.Module,
-    images: np.ndarray,
-    trimaps: np.ndarray,
+    valid: Arrays,
     batch_size: int,
     loss_of: losses.Loss,
     plan: Plan,
@@ -173,14 +173,13 @@ def evaluate(
     The processes of a team take turns with the batches, so that each image counts once.
 
     Args:
-        images: (N, H, W, 3) uint8.
-        trimaps: (N, H, W) uint8.
+        valid: images (N, H, W, 3) and trimaps (N, H, W), uint8, as `in_order` takes them.
         between_steps: called by all processes before each batch.
     """
     network.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=plan.device)
-    batches = in_order(images, trimaps, batch_size, first=team.rank, every=team.size)
-    for _ in range(0, len(images), batch_size * team.size):
+    batches = in_order(valid, batch_size, first=team.rank, every=team.size)
+    for _ in range(0, len(valid[0]), batch_size * team.size):
         between_steps()
         for image, mask in islice(batches, 1):  # none where the last turn does not reach all processes
             pixels, truth = plan.inputs(image, mask)
@@ -188,7 +187,7 @@ def evaluate(
                 logits = pet_logit(network(pixels).float())
             sums[0] += loss_of(logits, truth) * len(image)
             sums[1] += image_dice(logits, truth > 0).sum()
-    loss, dice = (team.sum(sums) / len(images)).tolist()
+    loss, dice = (team.sum(sums) / len(valid[0])).tolist()
     return loss, dice
 
 
