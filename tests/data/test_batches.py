@@ -87,6 +87,28 @@ def test_an_epoch_goes_on_after_any_step():
     assert EpochOrder(9, 4, seed=1).sizes == [4, 4]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epochs_follow_one_another_from_anywhere(workers):
+    order, one = EpochOrder(9, 4, seed=1, epochs=3), EpochOrder(9, 4, seed=1)
+    every = []
+    for one.epoch in range(3):
+        every += list(one)
+    places = [(epoch, step) for epoch in range(3) for step in range(2)]
+    for begun, (order.epoch, order.step) in enumerate(places):
+        assert list(loader(Keys(), order, workers)) == every[begun:]
+    order.epoch, order.step = 1, 2  # only the validation of the epoch was left
+    assert list(order) == every[4:]
+    order.epoch, order.step = 3, 0
+    assert list(order) == []
+
+
+class Keys(torch.utils.data.Dataset):
+    """What is looked up."""
+
+    def __getitem__(self, keys):
+        return keys
+
+
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_shares_of_a_batch_are_the_batch(size):
     whole = list(EpochOrder(10, 4, seed=1))
@@ -154,7 +176,9 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, co
     for epoch in range(3):
         for order in orders:
             order.epoch, order.step = epoch, epoch  # the first batches left out, as after a resumption
-        for (image, mask), (expected, truth) in zip(device, train_batches(a, orders[1], cpu, 0), strict=True):
+        plain, as_it_is = train_batches(a, orders[1], cpu, 0)
+        pairs = zip(map(device.make, device), map(as_it_is, plain), strict=True)
+        for (image, mask), (expected, truth) in pairs:
             assert image.dtype == expected.dtype
             assert mask.dtype == truth.dtype
             assert (image.int() - expected.int()).abs().float().mean() < 0.5
@@ -198,7 +222,8 @@ def test_signals_to_the_group_end_neither_the_fork_server_nor_its_workers(tmp_pa
 def test_a_process_without_any_image_gets_an_empty_batch():
     a = samples()
     order = EpochOrder(7, 2, seed=3, share=lambda batch: batch[3::4])
-    for batches in (loader(a, order, 0), OnDevice(a, order, torch.device("cpu"), 0)):
+    on_device = OnDevice(a, order, torch.device("cpu"), 0)
+    for batches in (loader(a, order, 0), map(on_device.make, on_device)):
         shapes = [(image.shape, image.dtype, mask.shape, mask.dtype) for image, mask in batches]
         assert shapes == [((0, 16, 16, 3), torch.uint8, (0, 16, 16), torch.bool)] * 3
 

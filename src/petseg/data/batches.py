@@ -88,17 +88,24 @@ def _empty(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
 class EpochOrder:
     """Batches of (epoch, index) keys: every sample once an epoch, in an order that depends on (seed, epoch).
 
-    The last batch may be smaller. It is left out if it would hold a single sample: batch norm cannot train on one
-    value a channel. Set `epoch`, and `step` to leave out the first batches, before each iteration.
+    The last batch of an epoch may be smaller. It is left out if it would hold a single sample: batch norm cannot train
+    on one value a channel. Set `epoch` and `step` to where an iteration is to begin.
 
     Args:
         share: the part of a batch that this process takes; of several processes, all go through the same batches.
+        epochs: how many there are, one after the other, so that whoever prepares batches need not wait for one to end;
+            None: an iteration ends with the epoch that it begins in.
     """
 
     def __init__(
-        self, samples: int, batch_size: int, seed: int, share: Callable[[list], list] = lambda batch: batch
+        self,
+        samples: int,
+        batch_size: int,
+        seed: int,
+        share: Callable[[list], list] = lambda batch: batch,
+        epochs: int | None = None,
     ) -> None:
-        self.samples, self.batch_size, self.seed, self.share = samples, batch_size, seed, share
+        self.samples, self.batch_size, self.seed, self.share, self.epochs = samples, batch_size, seed, share, epochs
         self.epoch = self.step = 0
 
     def __len__(self) -> int:
@@ -111,11 +118,14 @@ class EpochOrder:
         return [min(self.batch_size, self.samples - step * self.batch_size) for step in range(len(self))]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        # 1, or it would be the stream that drawn image number `epoch` was made from
-        order = np.random.default_rng([self.seed, self.epoch, 1]).permutation(self.samples).tolist()
-        for step in range(self.step, len(self)):
-            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield [(self.epoch, index) for index in self.share(batch)]
+        first = self.step
+        for epoch in range(self.epoch, self.epoch + 1 if self.epochs is None else self.epochs):
+            # 1, or it would be the stream that drawn image number `epoch` was made from
+            order = np.random.default_rng([self.seed, epoch, 1]).permutation(self.samples).tolist()
+            for step in range(first, len(self)):
+                batch = order[step * self.batch_size : (step + 1) * self.batch_size]
+                yield [(epoch, index) for index in self.share(batch)]
+            first = 0
 
 
 def loader(

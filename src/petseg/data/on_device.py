@@ -1,9 +1,10 @@
 """Splits in the memory of the device, and augmented batches of the train split made there."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.context import BaseContext
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +19,17 @@ from petseg.data.packed import foreground
 from petseg.data.streams import Streams
 
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
+Draw = tuple[Tensor, Tensor, Tensor, augment_batch.BatchRecord]  # what becomes a batch, see `_Draws`
 
 _SHARE = 0.25  # of a GPU's memory that the images of a split may take; not of what is free, or equal runs might differ
 _GROUP = 4 * 2**20  # bytes of images to augment in a row on a CPU, see `InGroups`; soon done, whatever their size
 
 
-def train_batches(samples: Samples, order: EpochOrder, device: torch.device, workers: int) -> Iterable[Batch]:
-    """Batches of images (B, H, W, 3) uint8 and masks (B, H, W) bool in the given order, anew at each iteration.
+def train_batches(
+    samples: Samples, order: EpochOrder, device: torch.device, workers: int
+) -> tuple[Iterable[Any], Callable[[Any], Batch]]:
+    """Batches in the given order, in two parts: what to wait for, one after the other, and what makes images
+    (B, H, W, 3) uint8 and masks (B, H, W) bool of each without waiting.
 
     On a GPU whose memory has room for all images they are augmented there, see `OnDevice`; else on the CPU.
 
@@ -34,10 +39,11 @@ def train_batches(samples: Samples, order: EpochOrder, device: torch.device, wor
     if device.type != "cuda":
         batches = loader(samples, order, workers)
         count = _GROUP // (order.batch_size * samples.images[0].nbytes)
-        return batches if workers or count < 2 else InGroups(batches, count)
+        return batches if workers or count < 2 else InGroups(batches, count), _as_it_is
     if not _has_room(device, samples.images, samples.trimaps):
-        return loader(samples, order, workers, pin=True)
-    return OnDevice(samples, order, device, workers, fork_server())
+        return loader(samples, order, workers, pin=True), _as_it_is
+    on_device = OnDevice(samples, order, device, workers, fork_server())
+    return on_device, on_device.make
 
 
 def hold(images: np.ndarray, trimaps: np.ndarray, device: torch.device) -> Arrays:
@@ -65,6 +71,10 @@ def fork_server() -> BaseContext:
     return context
 
 
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
 class InGroups:
     """The same batches, of which several are taken from `batches` at once, anew at each iteration.
 
@@ -84,8 +94,9 @@ class InGroups:
 class OnDevice:
     """`Samples` whose pixels lie in the device's memory and are augmented there, a batch at once.
 
-    What happens to each sample is drawn by workers on the CPU, from the same random numbers: the batches are those of
-    `Samples` but for rounding (`petseg.data.augment_batch`).
+    What happens to each sample is drawn by workers on the CPU, from the same random numbers; to iterate gives what was
+    drawn for each batch, of which `make` makes the batch: that of `Samples` but for rounding
+    (`petseg.data.augment_batch`).
 
     Args:
         workers: processes that draw; 0 draws in this one.
@@ -106,16 +117,20 @@ class OnDevice:
         draws = _Draws(samples.augment, samples.streams, samples.mixing, samples.images.shape)
         self._draws = loader(draws, order, workers, device.type == "cuda", context)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Draw]:
         with pool.undisturbed():
             draws = iter(self._draws)
-        for *drawn, record in draws:
-            rows, places, patches = (each.to(self.device, non_blocking=True) for each in drawn)
-            images = self.images[rows].permute(0, 3, 1, 2)
-            masks = self.masks[rows, None].byte()
-            images, masks = augment_batch.apply(images, masks, record.to(self.device, non_blocking=True))
+        yield from draws
+
+    def make(self, draw: Draw) -> Batch:
+        """The batch that was drawn; does not wait for the device."""
+        rows, places, patches, record = (each.to(self.device, non_blocking=True) for each in draw)
+        images = self.images[rows].permute(0, 3, 1, 2)
+        masks = self.masks[rows, None].byte()
+        images, masks = augment_batch.apply(images, masks, record)
+        if len(places):
             images, masks = cutmix.apply(images, masks, places, patches)
-            yield images.permute(0, 2, 3, 1), masks[:, 0].bool()
+        return images.permute(0, 2, 3, 1), masks[:, 0].bool()
 
 
 class _Draws(Dataset):
@@ -125,7 +140,7 @@ class _Draws(Dataset):
         self.augment, self.streams, self.mixing = augment, streams, mixing
         self.count, self.size = shape[:2]  # of (N, H, W, 3)
 
-    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor, augment_batch.BatchRecord]:
+    def __getitem__(self, keys: Sequence[tuple[int, int]]) -> Draw:
         """Indices, int64 (B + P,), of the samples and then of those that patches are taken from; places (P,) and
         patches (P, 3) as `cutmix.apply` takes them; and the record of all B + P.
         """

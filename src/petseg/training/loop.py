@@ -79,7 +79,7 @@ def train(
             with the epoch, step and learning rate.
     """
     team = keeper.team
-    order = EpochOrder(len(samples), params.batch_size, samples.seed, team.share)
+    order = EpochOrder(len(samples), params.batch_size, samples.seed, team.share, params.epochs)
     if len(order) == 0:
         raise PetsegError("The train split has fewer than 2 images, too few to train on; look at data/splits.csv.")
     average = optim.Average(plan.place(network), params.ema)
@@ -92,18 +92,20 @@ def train(
     state = State(network, optimizer, schedule, average, len(order), plan.device)
     resumed = keeper.resume(state)
     sizes = order.sizes
-    batches = train_batches(samples, order, plan.device, plan.workers)
+    order.epoch, order.step = state.epoch, state.step
+    prepared, make = train_batches(samples, order, plan.device, plan.workers)
     valid = hold(*valid, plan.device)
     progress = Progress(params.network, params.epochs, state, quiet=not team.leads)
+    prepared = progress.waiting_for(prepared)
     if resumed:
         ended = state.ends(params.epochs, params.patience)
         progress.say("was trained to its end before" if ended else f"goes on from {state}")
     between_steps = partial(keeper.between_steps, state, progress)
     while not state.ends(params.epochs, params.patience):
-        order.epoch, order.step = state.epoch, state.step
         network.train()
-        for images, masks in progress.waiting_for(batches):
+        for batch in islice(prepared, len(order) - state.step):
             between_steps()
+            images, masks = make(batch)  # on the device, if it has room for the split
             size, lr = sizes[state.step], schedule.lr(state.epoch, state.step)
             optim.set_lr(optimizer, lr)
             pixels, truth = plan.inputs(images, masks)  # (B, 3, H, W), 0 to 255, and (B, 1, H, W), 0 or 1
