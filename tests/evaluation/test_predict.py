@@ -8,6 +8,7 @@ from PIL import Image
 from torch import nn
 
 from petseg.errors import PetsegError
+from petseg.evaluation import predict
 from petseg.evaluation.predict import score
 from petseg.plan import Plan
 
@@ -47,11 +48,14 @@ def torch_threads():
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+@pytest.mark.parametrize(
+    ("device", "alone"), [("cpu", False), ("cpu", True), pytest.param("cuda", True, marks=NEEDS_GPU)]
+)
 @pytest.mark.parametrize("threads", [1, 2, 9])
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
-def test_every_image_is_scored_once_and_in_order(batch_size, threads, device, torch_threads):
+def test_every_image_is_scored_once_and_in_order(batch_size, threads, device, alone, torch_threads, monkeypatch):
     torch_threads(threads)
+    monkeypatch.setattr(predict, "_computes_alone", lambda device: alone)
     images, trimaps = scene()
     counted, plan = [], replace(PLAN, device=torch.device(device))
     scored = score(Bright(), images, trimaps, (trimaps != 2).__getitem__, batch_size, plan, on_batch=counted.append)

@@ -1,9 +1,8 @@
 """Networks' answers for the test split, and their scores image by image."""
 
-import threading
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -52,18 +51,17 @@ def score(
         PetsegError: a logit is NaN, which would count as background, or infinite, which enlarges to NaN.
     """
     network.eval()
-    on_cpu = plan.device.type == "cpu"
-    cores = torch.get_num_threads() if on_cpu else machine.cores()
-    # Threads that take whole batches seldom wait for each other; torch's own would in each of a network's many layers.
-    threads = min(cores, _AT_ONCE) if on_cpu else cores
-    turn = nullcontext() if on_cpu else threading.Lock()  # a GPU computes one batch, while the last ones are counted
-    masks, scores = [], []
+    alone = _computes_alone(plan.device)
+    cores = machine.cores() if alone else torch.get_num_threads()
+    threads = cores if alone else min(cores, _AT_ONCE)
+    masks, scores, pending = [], [], deque()
 
-    def score_batch(number: int) -> tuple[Tensor, Tensor]:
+    def logits_of(number: int) -> tuple[Tensor, Tensor]:
         image, mask = next(in_order((images, trimaps), batch_size, first=number))
-        with turn:
-            logits = _logits(network, image, mask, plan)
-        first = number * batch_size
+        return _logits(network, image, mask, plan), mask
+
+    def count(first: int, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        logits = logits.cpu()
         _check_finite(logits, first)
         predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
         counts = metrics.count(predicted, mask)
@@ -72,21 +70,41 @@ def score(
         columns.append(metrics.dice(metrics.Counts(*torch.tensor(enlarged).T)))
         return predicted, torch.stack(columns)
 
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,)) as pool:
-        for predicted, columns in pool.map(score_batch, range(-(-len(images) // batch_size))):
+    def both(number: int) -> tuple[Tensor, Tensor]:
+        return count(number * batch_size, *logits_of(number))
+
+    def collect(ahead: int) -> None:
+        while len(pending) > ahead:
+            predicted, columns = pending.popleft().result()
             masks.append(predicted.numpy())
             scores.append(columns)
             on_batch(len(predicted))
+
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,)) as pool:
+        for number in range(-(-len(images) // batch_size)):
+            task = (count, number * batch_size, *logits_of(number)) if alone else (both, number)
+            pending.append(pool.submit(*task))
+            collect(ahead=2 * threads)
+        collect(ahead=0)
     names = ("dice", "iou", "precision", "recall", "dice_original")
     return Scored(np.concatenate(masks), dict(zip(names, torch.cat(scores, dim=1).numpy(), strict=True)))
 
 
+def _computes_alone(device: torch.device) -> bool:
+    """Whether one thread computes the network and the others only count, as for a GPU, which it keeps busy meanwhile.
+
+    A CPU's threads take whole batches, network and all: they seldom wait for each other, and torch's own would in each
+    of a network's many layers.
+    """
+    return device.type != "cpu"
+
+
 @torch.inference_mode()
 def _logits(network: nn.Module, image: Tensor, mask: Tensor, plan: Plan) -> Tensor:
-    """Logits of pet, (B, 1, S, S) float32 in the CPU's memory, of a batch as `in_order` gives it."""
+    """Logits of pet, (B, 1, S, S) float32 on the device, of a batch as `in_order` gives it."""
     pixels, _ = plan.inputs(image, mask)
     with plan.autocast():
-        return models.pet_logit(network(pixels).float()).cpu()
+        return models.pet_logit(network(pixels).float())
 
 
 def _check_finite(logits: Tensor, first: int) -> None:
