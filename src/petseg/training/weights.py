@@ -53,5 +53,5 @@ def load(path: str | Path, network: nn.Module, training: Training, data_sha256: 
 
 
 def snapshot(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of a network's state on the CPU, which further training does not touch."""
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in network.state_dict().items()}
+    """A copy of a network's state on its device, which further training does not touch; does not wait for it."""
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
