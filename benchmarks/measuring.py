@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from petseg import machine
+from petseg.report import provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM_UP = 16  # steps before the clock starts: a whole group of batches, see petseg.data.on_device.InGroups
@@ -103,8 +104,6 @@ def headline() -> str:
 
 
 def commit() -> str:
-    """The commit that is checked out, with a + if there are edits."""
-    git = ["git", "-C", str(ROOT)]
-    name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-    edits = subprocess.run([*git, "status", "--porcelain", "src"], capture_output=True, text=True, check=True).stdout
-    return name.strip() + ("+" if edits else "")
+    """The commit that is checked out, with a + if there are edits; unknown where there is no repository."""
+    made = provenance.commit(ROOT)
+    return made.sha[:7] + ("+" if made.changed else "")

@@ -33,13 +33,21 @@ class Stopped(keeper.Keeper):
 
 
 def train(task: dict) -> dict:
-    """The real `loop.train`, with all that happens at the end of an epoch but for the validation, of two images."""
+    """The real `loop.train`, with all that happens at the end of an epoch but for the validation, of one batch."""
     how = plan_of(task)
     clock = Clock(task, how.device)
     training = parameters(task).training(task["network"]).model_copy(update={"epochs": 5000})  # which no clock sees end
     seeding.seed_everything(training.seed, training.deterministic)
     try:
-        loop.train(network_of(task), samples(task), packed(task, 2), training, how, Stopped(clock), lambda rows: None)
+        loop.train(
+            network_of(task),
+            samples(task),
+            packed(task, task["batch"]),
+            training,
+            how,
+            Stopped(clock),
+            lambda rows: None,
+        )
     except TimeoutError:
         return clock.result()
 
@@ -112,7 +120,9 @@ def packed(task: dict, count: int | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def samples(task: dict) -> batches.Samples:
-    return batches.Samples(*packed(task, None), augment.Augment("a", task["size"]), seed=0)
+    """In whole batches, as the plain loop takes them."""
+    count = len(packed(task, None)[0]) // task["batch"] * task["batch"]
+    return batches.Samples(*packed(task, count), augment.Augment("a", task["size"]), seed=0)
 
 
 def pack(raw: Path, size: int, folder: Path) -> None:

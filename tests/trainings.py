@@ -20,9 +20,9 @@ COMMITTED = Path(__file__).resolve().parents[1] / "params.yaml"
 PLAN = Plan(torch.device("cpu"), "fp32", channels_last=False, compiled=False, workers=0)
 
 
-def settings(**overrides):
+def settings(recipe=None, **overrides):
     values = {"epochs": 3, "batch_size": 4, "lr": 3e-3, "unet.width": 4, "resnet34_unet.width": 4} | overrides
-    return params.load(COMMITTED, overrides=[f"{key}={value}" for key, value in values.items()])
+    return params.load(COMMITTED, recipe, [f"{key}={value}" for key, value in values.items()])
 
 
 def squares(n, seed=0):
@@ -67,6 +67,6 @@ def run(name="unet", policy="a", train=None, valid=None, plan=PLAN, keep=None, o
     training = p.training(name)
     seeding.seed_everything(training.seed)
     network = models.build(name, p)
-    samples = Samples(*(train or squares(10)), Augment(policy, 64), training.seed)
+    samples = Samples(*(train or squares(10)), Augment(policy, 64), training.seed, training.cutmix)
     valid = valid or squares(5, seed=1)
     return loop.train(network, samples, valid, training, plan, keep or keeper(), on_epoch), network

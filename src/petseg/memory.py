@@ -35,4 +35,6 @@ def explained(training: Training, plan: Plan, choices: Sequence[str]) -> Iterato
 def _out_of_memory(error: Exception) -> bool:
     text = str(error)  # of a CPU; of CUDA itself, cuBLAS and cuDNN, which say it in their own way
     by_kind = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return by_kind or any(part in text for part in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
+    return by_kind or any(
+        part in text for part in ("can't allocate memory", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+    )

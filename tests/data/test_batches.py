@@ -3,6 +3,7 @@ import pickle
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from petseg.data.batches import EpochOrder, Samples, loader
 from petseg.data.on_device import InGroups, OnDevice, _Draws, fork_server, hold, train_batches
 from petseg.data.ordered import in_order
 from petseg.data.packed import foreground
+from petseg.training.seeding import seed_everything
 
 
 def arrays(n=7, size=16):
@@ -185,6 +187,27 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, co
             assert (mask == truth).float().mean() > 0.995
             seen += 1
     assert seen == 2 + 1 + 0
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("mixing", [0.0, 0.7])
+def test_a_gpu_makes_batches_without_waiting_and_as_a_cpu_does(mixing):
+    seed_everything(0)  # in the deterministic mode that trainings use
+    a = Samples(*arrays(n=30, size=64), Augment("petseg", 64), 3, mixing)
+    gpu, cpu = (
+        OnDevice(a, EpochOrder(30, 8, seed=3), torch.device(name), 1, fork_server()) for name in ("cuda", "cpu")
+    )
+    draws = list(gpu)
+    gpu.make(draws[0])  # what is done once may wait
+    with warnings.catch_warnings(action="ignore"):  # that the mode is a prototype
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        made = [gpu.make(draw) for draw in draws]
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for (image, mask), (expected, truth) in zip(made, map(cpu.make, cpu), strict=True):
+        assert (image.cpu().int() - expected.int()).abs().float().mean() < 0.5
+        assert (mask.cpu() == truth).float().mean() > 0.995
 
 
 def test_a_worker_that_draws_gets_no_images():

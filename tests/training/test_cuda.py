@@ -37,6 +37,18 @@ def test_a_gpu_learns_what_a_cpu_learns(name, precision):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("recipe", ["a", "b", "c", "d", "oxford", "laptop"])
+def test_every_recipe_runs_on_a_gpu_as_on_a_cpu(name, recipe):
+    how = {"recipe": recipe, "image_size": 64, "epochs": 2, "lr": 1e-3, "train.precision": "fp32", "train.patience": 2}
+    how |= {f"{name}.width": 16, f"{name}.lr": "null", f"{name}.epochs": "null", f"{name}.batch_size": "null"}
+    policy = trainings.settings(**how).train.augment
+    expected, _ = trainings.run(name, policy, **how)
+    result, _ = trainings.run(name, policy, plan=on_gpu(name, **how), **how)
+    for ours, theirs in zip(result.history, expected.history, strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("at", [2, 5, 8, 11])
 def test_stopped_on_a_gpu_it_goes_on_in_the_same_bytes(name, at, tmp_path):
     how = {"epochs": 2, "train.ema": 0.9, "train.clip": 1.0}

@@ -25,6 +25,10 @@ def in_a_library():
     raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
 
 
+def in_another_library():
+    raise RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED")
+
+
 def on_a_cpu():
     torch.empty(2**60, dtype=torch.uint8)
 
@@ -33,7 +37,7 @@ def in_numpy():
     raise MemoryError("Unable to allocate 2.00 GiB for an array")
 
 
-@pytest.mark.parametrize("fail", [on_a_gpu, in_a_library, on_a_cpu, in_numpy])
+@pytest.mark.parametrize("fail", [on_a_gpu, in_a_library, in_another_library, on_a_cpu, in_numpy])
 def test_out_of_memory_names_what_there_was_and_what_to_try(fail, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = sentence(fail, image_size=256, batch_size=64, **{"unet.width": 64})
