@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from petseg.data.augment import Augment
-from petseg.data.augment_batch import OPERATIONS, apply, collate
+from petseg.data.augment_batch import OPERATIONS, Step, apply, collate
+from petseg.data.bundle import Bundle
 from petseg.data.policies import POLICIES, A, Rotate
 
 # Of each transform: the greatest difference of a pixel, and of a sample's mean, in grey levels.
@@ -183,16 +184,22 @@ def test_a_record_is_small_and_survives_being_sent():
         records = [augment.draw(generator(i)) for i in range(64)]
         batch = pickle.loads(pickle.dumps(collate(records)))
         happened = [(o.stage, o.kind) for record in records for o in record]
-        assert [(s.kind, len(s.rows), len(s.values)) for s in batch.steps] == [
+        assert [(s.kind, len(s.rows), len(s.values)) for s in batch] == [
             (kind, happened.count((stage, kind)), happened.count((stage, kind)))
             for stage, kind in sorted(set(happened))
         ]
-        for (stage, kind), step in zip(sorted(set(happened)), batch.steps, strict=True):
+        for (stage, kind), step in zip(sorted(set(happened)), batch, strict=True):
             rows = [i for i, record in enumerate(records) if (stage, kind) in {(o.stage, o.kind) for o in record}]
             assert step.rows.tolist() == rows
             assert step.values.dtype == {"noise": torch.int16, "table": torch.uint8}.get(kind, step.values.dtype)
             seen.add(kind)
     assert seen == set(OPERATIONS)
+
+
+def sent(steps, device):
+    """The same steps on a device."""
+    values = Bundle.of([tensor for step in steps for tensor in (step.rows, step.values)]).to(device).tensors()
+    return [Step(step.kind, values[2 * i], values[2 * i + 1]) for i, step in enumerate(steps)]
 
 
 @pytest.mark.parametrize("policy", CHANGING)
@@ -202,7 +209,7 @@ def test_the_host_never_asks_for_what_the_device_computes(policy):
     record = collate([augment.draw(generator(i)) for i in range(64)])
     images = torch.empty(64, 3, 64, 64, dtype=torch.uint8, device="meta")
     masks = torch.empty(64, 1, 64, 64, dtype=torch.uint8, device="meta")
-    images, masks = apply(images, masks, record.to("meta"))
+    images, masks = apply(images, masks, sent(record, "meta"))
     assert (images.shape, masks.shape) == ((64, 3, 64, 64), (64, 1, 64, 64))
 
 
@@ -213,12 +220,12 @@ def test_a_gpu_gives_the_same_without_waiting(policy):
     images, masks = tensors([picture(128, rng) for _ in range(64)])
     record = collate([augment.draw(generator(i)) for i in range(64)])
     expected, expected_masks = apply(images, masks, record)
-    images, masks, pinned = images.cuda(), masks.cuda(), record.pin_memory()
+    images, masks, there = images.cuda(), masks.cuda(), sent(record, "cuda")
     with warnings.catch_warnings(action="ignore"):  # that the mode is a prototype
         torch.cuda.set_sync_debug_mode("error")
     try:
-        ours, our_masks = apply(images, masks, pinned.to("cuda", non_blocking=True))
-        again, _ = apply(images, masks, pinned.to("cuda", non_blocking=True))
+        ours, our_masks = apply(images, masks, there)
+        again, _ = apply(images, masks, there)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.equal(ours, again)

@@ -1,7 +1,7 @@
 """Augmentation of a whole batch at once, on any device: what `Augment.draw` wrote down, done with torch.
 
-    record = collate([augment.draw(rng) for rng in ...])        # in a worker
-    images, masks = apply(images, masks, record.to(device, non_blocking=True))
+    steps = collate([augment.draw(rng) for rng in ...])         # in a worker
+    images, masks = apply(images, masks, steps)                 # where they then are
 
 The samples are those of `Augment.__call__`: flips, tables, contrast and noise to the bit, the others within rounding.
 """
@@ -31,32 +31,9 @@ class Step:
     rows: Tensor
     values: Tensor
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Step":
-        return Step(
-            self.kind,
-            self.rows.to(device, non_blocking=non_blocking),
-            self.values.to(device, non_blocking=non_blocking),
-        )
 
-    def pin_memory(self) -> "Step":
-        return Step(self.kind, self.rows.pin_memory(), self.values.pin_memory())
-
-
-@dataclass(frozen=True)
-class BatchRecord:
-    """All that happens to a batch: steps in order. A DataLoader can pin it."""
-
-    steps: tuple[Step, ...]
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "BatchRecord":
-        return BatchRecord(tuple(step.to(device, non_blocking) for step in self.steps))
-
-    def pin_memory(self) -> "BatchRecord":
-        return BatchRecord(tuple(step.pin_memory() for step in self.steps))
-
-
-def collate(records: Sequence[Record]) -> BatchRecord:
-    """The record of a batch whose sample i has `records[i]`; samples left alone take no room."""
+def collate(records: Sequence[Record]) -> list[Step]:
+    """All that happens to a batch whose sample i has `records[i]`, in order; samples left alone take no room."""
     members: dict[tuple[tuple[int, int], str], list[tuple[int, np.ndarray]]] = {}
     for row, record in enumerate(records):
         for stage, kind, value in record:
@@ -66,7 +43,7 @@ def collate(records: Sequence[Record]) -> BatchRecord:
         rows, values = zip(*members[stage, kind], strict=True)
         values = _same_length(values) if kind == "blur" else values
         steps.append(Step(kind, torch.tensor(rows), torch.from_numpy(np.stack(values))))
-    return BatchRecord(tuple(steps))
+    return steps
 
 
 def _same_length(kernels: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -76,19 +53,19 @@ def _same_length(kernels: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 @torch.no_grad()
-def apply(images: Tensor, masks: Tensor, record: BatchRecord) -> tuple[Tensor, Tensor]:
-    """Does what the record says; the host never waits for the device, and each sample's result is its own.
+def apply(images: Tensor, masks: Tensor, steps: Sequence[Step]) -> tuple[Tensor, Tensor]:
+    """Does these steps; the host never waits for the device, and each sample's result is its own.
 
     Args:
         images: uint8 (B, 3, H, W).
         masks: uint8 (B, 1, H, W), 1 pet, 0 background.
-        record: on the same device; drawn by an `Augment` of this size.
+        steps: on the same device; drawn by an `Augment` of this size.
 
     Returns:
         New images and masks of the same shapes and types.
     """
     images, masks = images.clone(), masks.clone()
-    for step in record.steps:
+    for step in steps:
         chosen = images.index_select(0, step.rows), masks.index_select(0, step.rows)
         image, mask = OPERATIONS[step.kind](*chosen, step.values)
         images.index_copy_(0, step.rows, image)

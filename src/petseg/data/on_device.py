@@ -1,10 +1,11 @@
 """Splits in the memory of the device, and augmented batches of the train split made there."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.context import BaseContext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from torch.utils.data import Dataset
 from petseg.data import augment_batch, cutmix, pool
 from petseg.data.augment import Augment
 from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.bundle import Bundle
 from petseg.data.ordered import Arrays
 from petseg.data.packed import foreground
 from petseg.data.streams import Streams
 
 Batch = tuple[Tensor, Tensor]  # images (B, H, W, 3) uint8, masks (B, H, W) bool
-Draw = tuple[Tensor, Tensor, Tensor, augment_batch.BatchRecord]  # what becomes a batch, see `_Draws`
 
 _SHARE = 0.25  # of a GPU's memory that the images of a split may take; not of what is free, or equal runs might differ
 _GROUP = 4 * 2**20  # bytes of images to augment in a row on a CPU, see `InGroups`; soon done, whatever their size
@@ -91,6 +92,19 @@ class InGroups:
             yield from group
 
 
+class Draw(NamedTuple):
+    """What becomes a batch of B samples, P of which get a patch of another one.
+
+    Attributes:
+        kinds: of the steps of `augment_batch`.
+        tensors: indices, int64 (B + P,), of the samples and then of those that patches are taken from; places (P,) and
+            patches (P, 3) as `cutmix.apply` takes them; then rows and values of each step, which is of all B + P.
+    """
+
+    kinds: tuple[str, ...]
+    tensors: Bundle
+
+
 class OnDevice:
     """`Samples` whose pixels lie in the device's memory and are augmented there, a batch at once.
 
@@ -124,13 +138,26 @@ class OnDevice:
 
     def make(self, draw: Draw) -> Batch:
         """The batch that was drawn; does not wait for the device."""
-        rows, places, patches, record = (each.to(self.device, non_blocking=True) for each in draw)
+        rows, places, patches, *values = draw.tensors.to(self.device, non_blocking=True).tensors()
+        steps = list(map(augment_batch.Step, draw.kinds, values[::2], values[1::2]))
         images = self.images[rows].permute(0, 3, 1, 2)
         masks = self.masks[rows, None].byte()
-        images, masks = augment_batch.apply(images, masks, record)
-        if len(places):
-            images, masks = cutmix.apply(images, masks, places, patches)
+        with _in_any_order():
+            images, masks = augment_batch.apply(images, masks, steps)
+            if len(places):
+                images, masks = cutmix.apply(images, masks, places, patches)
         return images.permute(0, 2, 3, 1), masks[:, 0].bool()
+
+
+@contextmanager
+def _in_any_order() -> Iterator[None]:
+    """Spares torch's deterministic mode the sorting of places that differ, which takes a dozen kernels each time."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
 class _Draws(Dataset):
@@ -141,9 +168,6 @@ class _Draws(Dataset):
         self.count, self.size = shape[:2]  # of (N, H, W, 3)
 
     def __getitem__(self, keys: Sequence[tuple[int, int]]) -> Draw:
-        """Indices, int64 (B + P,), of the samples and then of those that patches are taken from; places (P,) and
-        patches (P, 3) as `cutmix.apply` takes them; and the record of all B + P.
-        """
         records, partners, others, places, patches = [], [], [], [], []
         for place, (epoch, index) in enumerate(keys):
             rng = self.streams.at(epoch, index)
@@ -154,6 +178,10 @@ class _Draws(Dataset):
                 partners.append(patch.partner)
                 places.append(place)
                 patches.append(patch[1:])
-        rows = [index for _, index in keys] + partners
-        whole = (torch.tensor(each, dtype=torch.int64) for each in (rows, places))
-        return *whole, torch.tensor(patches, dtype=torch.int64).view(-1, 3), augment_batch.collate(records + others)
+        steps = augment_batch.collate(records + others)
+        numbers = ([index for _, index in keys] + partners, places, patches)
+        rows, places, patches = (torch.tensor(each, dtype=torch.int64) for each in numbers)
+        tensors = [rows, places, patches.view(-1, 3)]
+        for step in steps:
+            tensors += step.rows, step.values
+        return Draw(tuple(step.kind for step in steps), Bundle.of(tensors))
