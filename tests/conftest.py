@@ -19,6 +19,11 @@ _locks = tempfile.TemporaryDirectory(prefix="petseg-locks-")  # until this proce
 os.environ["PETSEG_LOCKS"] = _locks.name
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with 64 KiB of space, which only root can have (and not in every container)."""

@@ -214,7 +214,7 @@ def test_the_host_never_asks_for_what_the_device_computes(policy):
 
 
 @pytest.mark.parametrize("policy", CHANGING)
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_gives_the_same_without_waiting(policy):
     augment, rng = Augment(policy, 128), np.random.default_rng(6)
     images, masks = tensors([picture(128, rng) for _ in range(64)])

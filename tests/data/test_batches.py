@@ -141,10 +141,7 @@ def test_workers_change_nothing():
             assert torch.equal(masks, other_masks)
 
 
-NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-
-@pytest.mark.parametrize("pin", [False, pytest.param(True, marks=NEEDS_GPU)])
+@pytest.mark.parametrize("pin", [False, pytest.param(True, marks=pytest.mark.gpu)])
 def test_batches_that_are_kept_stay_as_they_are_however_far_the_worker_is_ahead(pin, monkeypatch):
     a, order = samples(n=62), EpochOrder(62, 3, seed=3)
     order.step = 20  # a resumption: the last batch alone, which is smaller
@@ -192,7 +189,7 @@ def test_batches_made_on_the_device_are_the_samples_but_for_rounding(workers, co
     assert torch.is_deterministic_algorithms_warn_only_enabled()
 
 
-@NEEDS_GPU
+@pytest.mark.gpu
 @pytest.mark.parametrize("mixing", [0.0, 0.7])
 def test_a_gpu_makes_batches_without_waiting_and_as_a_cpu_does(mixing):
     seed_everything(0)  # in the deterministic mode that trainings use
@@ -273,7 +270,7 @@ def test_groups_are_the_same_batches_anew_each_time_and_taken_together():
         assert seen == list(range(7))
 
 
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("kind", ["arrays", "tensors"])
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 50])
 def test_in_order_gives_every_image_once_in_order(batch_size, kind, device):

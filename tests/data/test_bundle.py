@@ -37,7 +37,7 @@ def test_it_is_one_piece_of_memory_whatever_it_holds():
     assert [(t.dtype, t.shape, t.device.type) for t in there.tensors()] == [(t.dtype, t.shape, "meta") for t in TENSORS]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_pinned_and_on_a_gpu_it_is_the_same():
     pinned = Bundle.of(TENSORS).pin_memory()
     assert pinned.memory.is_pinned()

@@ -45,11 +45,8 @@ def torch_threads():
     torch.set_num_threads(before)
 
 
-NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-
-
 @pytest.mark.parametrize(
-    ("device", "alone"), [("cpu", False), ("cpu", True), pytest.param("cuda", True, marks=NEEDS_GPU)]
+    ("device", "alone"), [("cpu", False), ("cpu", True), pytest.param("cuda", True, marks=pytest.mark.gpu)]
 )
 @pytest.mark.parametrize("threads", [1, 2, 9])
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])

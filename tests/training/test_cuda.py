@@ -11,7 +11,7 @@ from petseg.params import NETWORKS
 from petseg.training import weights
 from petseg.training.interrupts import Interrupted
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+pytestmark = pytest.mark.gpu
 
 
 def on_gpu(name, **overrides):
