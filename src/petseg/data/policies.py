@@ -12,21 +12,29 @@ import numpy as np
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network for a newer version
 
 import albumentations as A
-from albumentations.augmentations.geometric.functional import warp_affine_with_value_extension as _warp
+from albumentations.augmentations.geometric import functional as _geometry
 
 Policy = list[A.BasicTransform | A.OneOf]  # all of them in turn; of OneOf one or none
 
 
 class Rotate(A.Rotate):
-    """`A.Rotate`, to the bit, but it does not ask first whether the matrix turns at all: on a small image that takes
-    longer than the turn.
+    """`A.Rotate`, to the bit, but it makes no matrix for boxes, and does not ask first whether the matrix turns at all:
+    on a small image each takes as long as the turn.
     """
 
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        none, whole = {"x": 0, "y": 0}, {"x": 1, "y": 1}
+        angle, center = self.py_random.uniform(*self.limit), _geometry.center(params["shape"][:2])
+        matrix = _geometry.create_affine_transformation_matrix(none, none, whole, angle, center)
+        return {"matrix": matrix, "x_min": -1, "x_max": -1, "y_min": -1, "y_max": -1}  # -1: nothing is cut off
+
     def apply(self, img: np.ndarray, matrix: np.ndarray, **params: Any) -> np.ndarray:
-        return _warp(img, matrix[:2], img.shape[1::-1], self.interpolation, self.border_mode, self.fill)
+        how = self.interpolation, self.border_mode, self.fill
+        return _geometry.warp_affine_with_value_extension(img, matrix[:2], img.shape[1::-1], *how)
 
     def apply_to_mask(self, mask: np.ndarray, matrix: np.ndarray, **params: Any) -> np.ndarray:
-        return _warp(mask, matrix[:2], mask.shape[1::-1], self.mask_interpolation, self.border_mode, self.fill_mask)
+        how = self.mask_interpolation, self.border_mode, self.fill_mask
+        return _geometry.warp_affine_with_value_extension(mask, matrix[:2], mask.shape[1::-1], *how)
 
 
 def _report_a(size: int) -> Policy:

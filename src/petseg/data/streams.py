@@ -42,9 +42,10 @@ class SameStream(random.Random):
 
     def of(self, rng: np.random.Generator) -> "SameStream":
         """Itself, from now on drawing from `rng`."""
-        self._rng = rng
+        self.random = rng.random
         self.gauss_next = None  # the second of two normal numbers, which it would keep
         return self
 
     def random(self) -> float:
-        return self._rng.random()  # all else is made from this, where a subclass has it and no getrandbits of its own
+        """All else is made from this one's numbers, since the class has it and no `getrandbits`."""
+        raise RuntimeError("say first of which generator")
