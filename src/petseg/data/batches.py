@@ -147,7 +147,7 @@ def loader(
         multiprocessing_context=context if workers else None,
         pin_memory=pin,
         persistent_workers=workers > 0,
-        collate_fn=_as_it_is,
+        collate_fn=as_it_is,
         worker_init_fn=_leave_signals,
     )
     return _Copied(batches) if isinstance(dataset, Samples) and workers and not pin else batches
@@ -171,7 +171,8 @@ class _Copied:
             yield images, masks
 
 
-def _as_it_is(batch: Any) -> Any:
+def as_it_is(batch: Any) -> Any:
+    """The batch."""
     return batch
 
 

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from petseg.data import augment_batch, cutmix, pool
 from petseg.data.augment import Augment
-from petseg.data.batches import EpochOrder, Samples, loader
+from petseg.data.batches import EpochOrder, Samples, as_it_is, loader
 from petseg.data.bundle import Bundle
 from petseg.data.ordered import Arrays
 from petseg.data.packed import foreground
@@ -40,9 +40,9 @@ def train_batches(
     if device.type != "cuda":
         batches = loader(samples, order, workers)
         count = _GROUP // (order.batch_size * samples.images[0].nbytes)
-        return batches if workers or count < 2 else InGroups(batches, count), _as_it_is
+        return batches if workers or count < 2 else InGroups(batches, count), as_it_is
     if not _has_room(device, samples.images, samples.trimaps):
-        return loader(samples, order, workers, pin=True), _as_it_is
+        return loader(samples, order, workers, pin=True), as_it_is
     on_device = OnDevice(samples, order, device, workers, fork_server())
     return on_device, on_device.make
 
@@ -70,10 +70,6 @@ def fork_server() -> BaseContext:
     context.set_forkserver_preload(["torch", "albumentations"])
     resource_tracker.ensure_running()  # else the server starts it, and then unblocks the signals that are to be blocked
     return context
-
-
-def _as_it_is(batch: Batch) -> Batch:
-    return batch
 
 
 class InGroups:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -55,23 +56,14 @@ def score(
     cores = machine.cores() if alone else torch.get_num_threads()
     threads = cores if alone else min(cores, _AT_ONCE)
     masks, scores, pending = [], [], deque()
+    count = partial(_count, original=original)
 
     def logits_of(number: int) -> tuple[Tensor, Tensor]:
         image, mask = next(in_order((images, trimaps), batch_size, first=number))
         return _logits(network, image, mask, plan), mask
 
-    def count(first: int, logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        logits = logits.cpu()
-        _check_finite(logits, first)
-        predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
-        counts = metrics.count(predicted, mask)
-        columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
-        enlarged = [_count_at_size(one, original(i)) for i, one in enumerate(logits, first)]
-        columns.append(metrics.dice(metrics.Counts(*torch.tensor(enlarged).T)))
-        return predicted, torch.stack(columns)
-
     def both(number: int) -> tuple[Tensor, Tensor]:
-        return count(number * batch_size, *logits_of(number))
+        return count(*logits_of(number), number * batch_size)
 
     def collect(ahead: int) -> None:
         while len(pending) > ahead:
@@ -82,7 +74,7 @@ def score(
 
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,)) as pool:
         for number in range(-(-len(images) // batch_size)):
-            task = (count, number * batch_size, *logits_of(number)) if alone else (both, number)
+            task = (count, *logits_of(number), number * batch_size) if alone else (both, number)
             pending.append(pool.submit(*task))
             collect(ahead=2 * threads)
         collect(ahead=0)
@@ -97,6 +89,24 @@ def _computes_alone(device: torch.device) -> bool:
     of a network's many layers.
     """
     return device.type != "cpu"
+
+
+def _count(logits: Tensor, mask: Tensor, first: int, original: Callable[[int], np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Predictions (B, S, S) bool and five scores (5, B) of a batch, on the CPU.
+
+    Args:
+        logits: (B, 1, S, S), on any device; they are waited for.
+        mask: (B, S, S) bool.
+        first: the number of the first image in the split.
+    """
+    logits = logits.cpu()
+    _check_finite(logits, first)
+    predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
+    counts = metrics.count(predicted, mask)
+    columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
+    enlarged = [_count_at_size(one, original(i)) for i, one in enumerate(logits, first)]
+    columns.append(metrics.dice(metrics.Counts(*torch.tensor(enlarged).T)))
+    return predicted, torch.stack(columns)
 
 
 @torch.inference_mode()
