@@ -17,9 +17,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from measuring import ROOT, headline
-from petseg import losses, models, optim, params, plan
+from petseg import compute, losses, models, optim
+from petseg.config import params
+from petseg.config.networks import NETWORKS
+from petseg.training.distributed import Team
 from petseg.training.step import Step
-from petseg.training.team import Team
 
 TINY = ["image_size=64", "unet.width=4", "resnet34_unet.width=4"]
 IMAGES = 2
@@ -41,7 +43,7 @@ def step(name: str) -> Callable[[], None]:
     """One step of training as `loop.train` takes it, on images that are there already."""
     settings = params.load(ROOT / "params.yaml", overrides=TINY)
     training = settings.training(name)
-    how = replace(plan.choose(training, torch.device("cpu")), precision="bf16", channels_last=True)
+    how = replace(compute.choose(training, torch.device("cpu")), precision="bf16", channels_last=True)
     network = how.place(models.build(name, settings))
     optimizer = optim.build(network, training.optimizer, training.lr)
     take = Step(network, optimizer, losses.build(training.loss), training.clip, how, Team())
@@ -53,7 +55,7 @@ def step(name: str) -> Callable[[], None]:
 def main() -> None:
     torch.set_num_threads(1)
     print(f"{headline()}\n\n| network | operations a step | ms a step |\n|---|---|---|")
-    for name in params.NETWORKS:
+    for name in NETWORKS:
         take, times = step(name), []
         for _ in range(100):
             start = time.perf_counter()

@@ -16,11 +16,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from petseg import machine
 from petseg.report import provenance
+from petseg.runtime import machine
 
 ROOT = Path(__file__).resolve().parents[1]
-WARM_UP = 16  # steps before the clock starts: a whole group of batches, see petseg.data.on_device.InGroups
+WARM_UP = 16  # steps before the clock starts: a whole group of batches, see petseg.batches.on_device.InGroups
 
 
 def measure(script: str, what: str, task: dict) -> dict[str, float]:

@@ -12,19 +12,23 @@ import torch
 from torch import nn
 
 from measuring import ROOT, Clock, loader_rate
-from petseg import losses, machine, models, params, plan
-from petseg.data import augment, batches, images, layout, on_device
+from petseg import compute, losses, models
+from petseg.batches import augment, on_device
+from petseg.batches import train as batches
+from petseg.config import params
+from petseg.data import images, layout
 from petseg.data import packed as arrays
 from petseg.data.pack import original_bits
-from petseg.evaluation import predict
-from petseg.training import checkpoints, interrupts, keeper, loop, seeding, team
+from petseg.evaluation import score
+from petseg.runtime import checkpoints, machine, signals
+from petseg.training import distributed, loop, seeding, session
 
 
-class Stopped(keeper.Keeper):
+class Stopped(session.Keeper):
     """In the place of the keeper of checkpoints: saves nothing, and raises TimeoutError when the clock ends."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(checkpoints.Checkpoints("unused", 1e9), interrupts.Watch(), team.Team())
+        super().__init__(checkpoints.Checkpoints("unused", 1e9), signals.Watch(), distributed.Team())
         self.clock = clock
 
     def between_steps(self, state: object, progress: object) -> None:
@@ -56,10 +60,10 @@ def valid(task: dict) -> dict:
     how = plan_of(task)
     network, loss_of = how.place(network_of(task)), losses.build(parameters(task).loss)
     data = on_device.hold(*packed(task, None), how.device)
-    loop.evaluate(network, data, task["batch"], loss_of, how, team.Team())
+    loop.evaluate(network, data, task["batch"], loss_of, how, distributed.Team())
     start, count = time.perf_counter(), 0
     while time.perf_counter() - start < task["seconds"]:
-        loop.evaluate(network, data, task["batch"], loss_of, how, team.Team())
+        loop.evaluate(network, data, task["batch"], loss_of, how, distributed.Team())
         count += len(data[0])
     return {"rate": count / (time.perf_counter() - start)}
 
@@ -72,7 +76,7 @@ def test(task: dict) -> dict:
     network, data = how.place(network_of(task)), packed(task, len(sizes))
 
     def once() -> None:
-        predict.score(network, *data, originals.__getitem__, task["batch"], how)
+        score.score(network, *data, originals.__getitem__, task["batch"], how)
 
     once()
     start, count = time.perf_counter(), 0
@@ -105,9 +109,9 @@ def parameters(task: dict) -> params.Params:
     return params.load(ROOT / "params.yaml", overrides=[f"image_size={task['size']}", *task["set"]])
 
 
-def plan_of(task: dict) -> plan.Plan:
+def plan_of(task: dict) -> compute.Plan:
     training = parameters(task).training(task["network"])
-    return replace(plan.choose(training, machine.device()), **task["plan"])
+    return replace(compute.choose(training, machine.device()), **task["plan"])
 
 
 def network_of(task: dict) -> nn.Module:

@@ -26,11 +26,11 @@ import numpy as np
 import psutil
 from PIL import Image, ImageDraw
 
-from petseg import machine
 from petseg.data import layout, pack, splits
+from petseg.runtime import machine
 
 ROOT = Path(__file__).resolve().parents[1]
-LISTS = ROOT / ".." / "shared" / "data" / "official-lists"
+LISTS = Path(os.environ.get("PETSEG_TEST_DATA", "")) / "official-lists"
 SIZES = ((500, 375), (375, 500), (500, 333), (500, 400), (333, 500), (500, 500), (600, 450), (300, 225))
 HEADER = (
     "| date | commit | machine | images | pixels | workers | seconds | images/s | peak memory, MiB (PSS) |\n"

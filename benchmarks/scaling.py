@@ -14,7 +14,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from petseg import models, params
+from petseg import models
+from petseg.config import params
+from petseg.config.networks import NETWORKS
 
 PARAMS = Path(__file__).resolve().parents[1] / "params.yaml"
 SIZE, WIDTH = 256, 64
@@ -58,7 +60,7 @@ class Network:
 
 
 def count(name: str) -> Network:
-    """Counts on the real network at WIDTH and SIZE; `name` is one of `params.NETWORKS`."""
+    """Counts on the real network at WIDTH and SIZE; `name` is one of `NETWORKS`."""
     p = params.load(PARAMS, overrides=[f"{name}.width={WIDTH}", f"image_size={SIZE}"])
     with torch.device("meta"):
         network, image = models.build(name, p), torch.empty(1, 3, SIZE, SIZE)
@@ -103,7 +105,7 @@ def step_seconds(network: Network, cluster: Cluster, batch: int) -> tuple[float,
 
 
 def main() -> None:
-    networks = [count(name) for name in params.NETWORKS]
+    networks = [count(name) for name in NETWORKS]
     print("| network | parameters | GMAC an image | TFLOP an image, training | batch norms | their channels |")
     print("|---|---|---|---|---|---|")
     for n in networks:

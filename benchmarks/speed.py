@@ -30,9 +30,12 @@ from torch.utils.data import DataLoader, Dataset
 
 import our_loop
 from measuring import Clock, headline, loader_rate, measure, medians, training_flops
-from petseg import machine, params
-from petseg.data import layout, policies
+from petseg.batches import policies
+from petseg.config.networks import NETWORKS
+from petseg.config.overrides import parse_yaml
+from petseg.data import layout
 from petseg.losses import Loss
+from petseg.runtime import machine
 
 
 class Photographs(Dataset):
@@ -127,13 +130,13 @@ HEAD = f"| {COLUMNS.replace(', ', ' | ')} |\n{'|---' * 16}|"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw", type=Path, default=layout.RAW, help="photographs, laid out as data/raw")
-    parser.add_argument("--network", nargs="+", choices=params.NETWORKS, default=params.NETWORKS)
+    parser.add_argument("--network", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--size", nargs="+", type=int, default=[64, 128])
     parser.add_argument("--batch", nargs="+", type=int, default=[16])
     parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", nargs="*", default=[], help="key=value of params.yaml, such as unet.width=64")
-    parser.add_argument("--plan", nargs="*", default=[], help="key=value of petseg.plan.Plan, a YAML value")
+    parser.add_argument("--plan", nargs="*", default=[], help="key=value of petseg.compute.Plan, a YAML value")
     parser.add_argument("--loader", action="store_true", help="the loaders alone")
     parser.add_argument("--out", type=Path, help="append to this file too")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
@@ -141,7 +144,7 @@ def main() -> None:
     if options.child:
         print(json.dumps(MEASURES[options.child[0]](json.loads(options.child[1]))))
         return
-    chosen = {key: params.yaml12.parse(value) for key, _, value in (each.partition("=") for each in options.plan)}
+    chosen = {key: parse_yaml(value, key) for key, _, value in (each.partition("=") for each in options.plan)}
     command = f"python benchmarks/speed.py {' '.join(sys.argv[1:])}".replace(str(options.raw), "RAW")
     lines = [f"\n{headline()}\n\n`{command}`\n"]
     print(lines[0], flush=True)

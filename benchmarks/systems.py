@@ -27,7 +27,12 @@ import dvc.api
 import pandas as pd
 
 from measuring import headline, training_flops
-from petseg import experiments, machine, models, params, recipes
+from petseg import models
+from petseg.config import params
+from petseg.config.networks import NETWORKS
+from petseg.recipes import catalog
+from petseg.recipes import run as recipe_run
+from petseg.runtime import machine
 
 PILOT_SECONDS = 30  # of training, about, by which the second pilot is longer than the first
 LABELS = {"unet": "UNet", "resnet34_unet": "ResNet34-UNet"}
@@ -50,12 +55,12 @@ class System:
 
     @cached_property
     def params(self) -> params.Params:
-        return params.check(recipes.sources(self.recipe, self.overrides))
+        return params.check(catalog.sources(self.recipe, self.overrides))
 
     def experiment(self, epochs: dict[str, int], seed: int) -> "Experiment":
         lengths = [f"{network}.epochs={count}" for network, count in epochs.items()]
         changes = [*self.overrides, *lengths, f"seed={seed}"]
-        return Experiment(self.recipe, tuple(experiments.settings(self.recipe, changes)))
+        return Experiment(self.recipe, tuple(recipe_run.settings(self.recipe, changes)))
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def run(*command: str) -> str:
     Raises:
         SystemExit: it failed; with what it printed.
     """
-    program, env = experiments.dvc() if command[0] == "dvc" else ("git", os.environ)
+    program, env = recipe_run.dvc() if command[0] == "dvc" else ("git", os.environ)
     done = subprocess.run([program, *command[1:]], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command[:4])} failed:\n{done.stdout}{done.stderr}")
@@ -159,14 +164,14 @@ def epochs_that_fit(systems: list[System], seconds: float, capped: bool, jobs: i
     Args:
         capped: at most as many as the recipe says.
     """
-    short = [dict.fromkeys(params.NETWORKS, 2) for _ in systems]
+    short = [dict.fromkeys(NETWORKS, 2) for _ in systems]
     first = _seconds(systems, short, jobs)
     long = [{n: 2 + max(4, round(2 * PILOT_SECONDS / took[n])) for n in took} for took in first]
     second = _seconds(systems, long, jobs)
     fitting = []
     for system, took, epochs, took_longer in zip(systems, first, long, second, strict=True):
         lengths = {}
-        for n in params.NETWORKS:
+        for n in NETWORKS:
             one = (took_longer[n] - took[n]) / (epochs[n] - 2)
             most = system.params.training(n).epochs if capped else 5000
             lengths[n] = max(2, min(most, round((seconds - took_longer[n]) / one) + epochs[n]))
@@ -178,7 +183,7 @@ def _seconds(systems: list[System], lengths: list[dict[str, int]], jobs: int) ->
     """How long each network's training of so many epochs takes."""
     pilots = [system.experiment(length, seed=0) for system, length in zip(systems, lengths, strict=True)]
     run_all(pilots, jobs)
-    return [{n: pilot.facts(n)["seconds"] for n in params.NETWORKS} for pilot in pilots]
+    return [{n: pilot.facts(n)["seconds"] for n in NETWORKS} for pilot in pilots]
 
 
 @dataclass(frozen=True)
@@ -258,14 +263,14 @@ def main() -> None:
     if options.seconds:
         lengths = epochs_that_fit(systems, options.seconds, options.own_epochs, options.jobs)
     else:
-        lengths = [dict.fromkeys(params.NETWORKS, options.epochs) for _ in systems]
+        lengths = [dict.fromkeys(NETWORKS, options.epochs) for _ in systems]
     runs = [
         [system.experiment(length, seed) for seed in options.seeds]
         for system, length in zip(systems, lengths, strict=True)
     ]
     run_all([each for by_seed in zip(*runs, strict=True) for each in by_seed], options.jobs)
     lines = [f"\n{headline()}\n\n`{command()}`\n", f"| {COLUMNS.replace(', ', ' | ')} |", "|---" * 10 + "|"]
-    for network in params.NETWORKS:
+    for network in NETWORKS:
         block = [Line(network, system, done) for system, done in zip(systems, runs, strict=True)]
         lines += [line.row(block[0].final_valid()) for line in block]
     print("\n".join(lines))

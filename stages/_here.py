@@ -12,16 +12,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from petseg import errors
-from petseg.training import interrupts
+from petseg.runtime import errors, signals
 
 
 def _end(number: int, frame: object) -> None:
-    """Ends the stage while its imports run, which take seconds; later on it is `petseg.errors.run` that answers."""
+    """Ends the stage while its imports run, which take seconds; later on `runtime.errors.run` answers."""
     os._exit(errors.show(errors.Stopped(number)))
 
 
 if parent_process() is None:  # workers of a stage import it too, and end with it
     for _number in errors.STOPS:
         signal.signal(_number, _end)
-    interrupts.follow_dvc()
+    signals.follow_dvc()

@@ -9,24 +9,29 @@ import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
-from petseg import claims, errors, files, machine, memory, models, params, plan
+from petseg import compute, models
+from petseg.config import params, stage
+from petseg.config.networks import NETWORKS
+from petseg.config.training import Training
 from petseg.data import fingerprint, packed, splits
-from petseg.evaluation import predict, statistics
-from petseg.models import mirrored
-from petseg.training import weights
+from petseg.evaluation import score as scoring
+from petseg.evaluation import statistics, tta
+from petseg.models import weights
+from petseg.runtime import device_locks, errors, files, machine
+from petseg.training import memory
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    with params.for_stage(*params.LEARNING, *params.NETWORKS, "evaluate") as p:
-        claims.claim_for_training(1)
+    with stage.for_stage(*params.TRAINING_KEYS, *NETWORKS, "evaluate") as p:
+        device_locks.claim_for_training(1)
         table = splits.read_table(splits.TABLE).query("split == 'test'")
         data_sha256 = fingerprint.training_data(packed.PACKED)
-        networks = {name: models.build(name, p) for name in params.NETWORKS}
+        networks = {name: models.build(name, p) for name in NETWORKS}
         for name in networks:
             weights.load(f"models/{name}.safetensors", networks[name], p.training(name), data_sha256)
         if p.evaluate.flips:
-            networks = {name: mirrored.Mirrored(network) for name, network in networks.items()}
+            networks = {name: tta.Mirrored(network) for name, network in networks.items()}
         originals = packed.Originals(zip(table["width"], table["height"], strict=True))
         scored = {name: score(network, p.training(name), originals) for name, network in networks.items()}
         summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
@@ -35,16 +40,16 @@ def main() -> None:
         print(f"{name}: test Dice {each['dice']:.4f} [{each['dice_low']:.4f}, {each['dice_high']:.4f}]")
 
 
-def score(network: nn.Module, training: params.Training, originals: packed.Originals) -> predict.Scored:
+def score(network: nn.Module, training: Training, originals: packed.Originals) -> scoring.Scored:
     """One network on the test split, with a bar on a terminal."""
     photos, trimaps = packed.load_split("test", size=training.image_size)
-    how, at_once = plan.choose(training, machine.device()), training.micro_batch or training.batch_size
+    how, at_once = compute.choose(training, machine.device()), training.micro_batch or training.batch_size
     bar = tqdm(total=len(photos), desc=training.network, unit="image", disable=None)
     with bar, memory.explained(training, how, ("again while nothing else needs that memory", "PETSEG_DEVICE=cpu")):
-        return predict.score(how.place(network), photos, trimaps, originals.__getitem__, at_once, how, bar.update)
+        return scoring.score(how.place(network), photos, trimaps, originals.__getitem__, at_once, how, bar.update)
 
 
-def write(table: pd.DataFrame, scored: dict[str, predict.Scored], summaries: dict[str, dict[str, float]]) -> None:
+def write(table: pd.DataFrame, scored: dict[str, scoring.Scored], summaries: dict[str, dict[str, float]]) -> None:
     """Writes all outputs; `table` holds the test rows of splits.csv in the order of the scores."""
     per_image = table[["name", "breed", "species"]].assign(**{n: s.scores["dice"] for n, s in scored.items()})
     files.write_text("plots/test/scores.csv", per_image.to_csv(index=False, float_format="%.6f"))

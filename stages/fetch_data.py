@@ -5,16 +5,18 @@ import _here  # noqa: F401
 import argparse
 import time
 
-from petseg import errors, files, machine, params
-from petseg.data import layout, sources
+from petseg.config import stage
+from petseg.data import layout
+from petseg.data.sources import fetch
+from petseg.runtime import errors, files, machine
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     start = time.perf_counter()
     # Moved into place only after the parameters have been checked once more.
-    with files.atomic_folder(layout.RAW) as folder, params.for_stage("data") as p:
-        trainval, test = sources.fetch(p.data, folder, machine.workers())
+    with files.atomic_folder(layout.RAW) as folder, stage.for_stage("data") as p:
+        trainval, test = fetch.fetch(p.data, folder, machine.workers())
     seconds = time.perf_counter() - start
     print(f"fetch_data: {p.data.source}, {len(trainval)} trainval and {len(test)} test images in {seconds:.1f} s")
 

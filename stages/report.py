@@ -4,16 +4,17 @@ import _here  # noqa: F401
 
 import argparse
 
-from petseg import errors, files, params
+from petseg.config import params, stage
 from petseg.report.inputs import load
 from petseg.report.page import Report
 from petseg.report.provenance import commit
 from petseg.report.summary import PAGE
+from petseg.runtime import errors, files
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    with params.for_stage(*params.Params.model_fields) as p:
+    with stage.for_stage(*params.KEYS) as p:
         report = Report(load(p), commit())
         page, figures = report.page(), report.figures()
     for name, content in figures.items():

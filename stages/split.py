@@ -6,8 +6,9 @@ import argparse
 import time
 from collections import Counter
 
-from petseg import errors, files, machine, params
+from petseg.config import stage
 from petseg.data import layout, pack, packed, splits
+from petseg.runtime import errors, files, machine
 
 
 def main() -> None:
@@ -15,7 +16,7 @@ def main() -> None:
     start = time.perf_counter()
     # Nothing is moved into place before the parameters have been checked once more and all is packed.
     with files.atomic_folder(packed.PACKED) as part:
-        with params.for_stage("split", "image_size") as p:
+        with stage.for_stage("split", "image_size") as p:
             trainval, test = layout.check(layout.RAW)
             rows = splits.split(trainval, test, p.split.rule, p.split.seed)
             sizes = pack.pack(layout.RAW, rows, p.image_size, part, machine.workers())

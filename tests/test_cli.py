@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from petseg import experiments
-from petseg.errors import ParamsError
-from petseg.overrides import flat, read
+from petseg.config.overrides import flatten, read
+from petseg.recipes import run
+from petseg.runtime.errors import ParamsError
 
 ROOT = Path(__file__).resolve().parents[1]
 DVC = """#!/bin/sh
@@ -64,7 +64,7 @@ def given(call):
 
 def differing(name):
     """Those leaves of a recipe that are not so in params.yaml."""
-    before, recipe = (flat(read(ROOT / file).values) for file in ("params.yaml", f"recipes/{name}.yaml"))
+    before, recipe = (flatten(read(ROOT / file).values) for file in ("params.yaml", f"recipes/{name}.yaml"))
     return {key: value for key, value in recipe.items() if before[key] != value}
 
 
@@ -157,7 +157,7 @@ def test_dvc_beside_python_is_found_too(project, tmp_path):
     beside = tmp_path / "venv"
     beside.mkdir()
     (beside / "python").symlink_to(sys.executable)
-    probe = "import sys; from petseg import experiments; print(experiments.dvc())"
+    probe = "import sys; from petseg import experiments; print(run.dvc())"
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]), "PATH": "/nowhere"}
     command = [str(beside / "python"), "-c", probe]
     missing = subprocess.run(command, env=env, capture_output=True, text=True)
@@ -197,7 +197,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("value", [*PLAIN, *TEXTS])
 def test_any_value_survives_hydras_grammar(value):
-    [override] = OverridesParser.create().parse_overrides([f"data.path={experiments.hydra(value)}"])
+    [override] = OverridesParser.create().parse_overrides([f"data.path={run.hydra(value)}"])
     assert override.value() == value
     assert type(override.value()) is type(value)
     assert not override.is_sweep_override()
@@ -218,7 +218,7 @@ def test_any_value_survives_hydras_grammar(value):
     ],
 )
 def test_sweeps_are_told_from_values(override, sweep):
-    assert experiments.is_sweep(override) == sweep
+    assert run.is_sweep(override) == sweep
     [parsed] = OverridesParser.create().parse_overrides([override.replace("lr: ", "lr:")])
     assert parsed.is_sweep_override() == sweep
 
@@ -226,4 +226,4 @@ def test_sweeps_are_told_from_values(override, sweep):
 def test_settings_of_a_wrong_recipe_are_refused(project):
     (project.folder / "recipes/wrong.yaml").write_text("lrr: 1\n")
     with pytest.raises(ParamsError, match=r"recipes/wrong\.yaml: lrr is not a parameter"):
-        experiments.settings("wrong", path=project.folder / "params.yaml")
+        run.settings("wrong", path=project.folder / "params.yaml")

@@ -17,7 +17,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from petseg import learning, losses, metrics
+from petseg import losses, metrics
+from petseg.config.training import LossParams
 from petseg.models import pet_logit
 
 pytestmark = pytest.mark.xdist_group("monai")  # one process imports it, not each
@@ -54,7 +55,7 @@ def loss_of(weights, classes):
     entropy, dice, dice_over, smooth = weights
     names = ("bce", "cross_entropy") if classes == 1 else ("cross_entropy", "bce")
     return losses.build(
-        learning.Loss(**dict(zip(names, (entropy, 0), strict=True)), dice=dice, dice_over=dice_over, smooth=smooth)
+        LossParams(**dict(zip(names, (entropy, 0), strict=True)), dice=dice, dice_over=dice_over, smooth=smooth)
     )
 
 

@@ -8,19 +8,20 @@ from torch import nn
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from petseg import learning, optim
+from petseg import optim
+from petseg.config.training import OptimizerParams, ScheduleParams
 
 LR = 0.02
 
 
 def optimizer_of(network, **changes):
     values = {"name": "adam", "momentum": 0.9, "weight_decay": 0.0, "decay": "l2"} | changes
-    return optim.build(network, learning.Optimizer(**values), LR)
+    return optim.build(network, OptimizerParams(**values), LR)
 
 
 def schedule_of(name, epochs, steps, **changes):
     values = {"name": name, "warm_up": 0, "patience": 2, "factor": 0.5} | changes
-    return optim.Schedule(learning.Schedule(**values), LR, epochs, steps)
+    return optim.Schedule(ScheduleParams(**values), LR, epochs, steps)
 
 
 def rates(schedule, epochs, steps):

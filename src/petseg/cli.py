@@ -3,7 +3,8 @@
 import argparse
 import signal
 
-from petseg import errors, experiments, recipes
+from petseg.recipes import catalog
+from petseg.runtime import errors
 
 
 def main() -> None:
@@ -23,11 +24,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _recipe(commands: argparse._SubParsersAction) -> None:
     listing = commands.add_parser("list", help="all recipes, a line each")
-    listing.set_defaults(run=lambda arguments: print(recipes.table()))
+    listing.set_defaults(run=lambda arguments: print(catalog.table()))
 
     show = commands.add_parser("show", help="all parameters of a recipe, with what differs from the default marked")
     show.add_argument("name", metavar="NAME")
-    show.set_defaults(run=lambda arguments: print(recipes.show(arguments.name)))
+    show.set_defaults(run=lambda arguments: print(catalog.show(arguments.name)))
 
     apply = commands.add_parser("apply", help="write a recipe's values to params.yaml, whose comments stay")
     apply.add_argument("name", metavar="NAME")
@@ -45,9 +46,9 @@ def _recipe(commands: argparse._SubParsersAction) -> None:
         default=[],
         help="a value that wins over the recipe's, as of `dvc exp run`; `seed=range(0,3)` queues three experiments",
     )
-    run.set_defaults(run=lambda arguments: experiments.run(arguments.names, arguments.overrides))
+    run.set_defaults(run=lambda arguments: run.run(arguments.names, arguments.overrides))
 
 
 def _apply(arguments: argparse.Namespace) -> None:
-    changed = recipes.apply(arguments.name, force=arguments.force)
-    print(f"{recipes.PARAMS} holds recipe {arguments.name} now (values changed: {changed}); `dvc repro` runs it.")
+    changed = catalog.apply(arguments.name, force=arguments.force)
+    print(f"{catalog.PARAMS} holds recipe {arguments.name} now (values changed: {changed}); `dvc repro` runs it.")

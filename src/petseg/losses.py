@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from petseg import learning
+from petseg.config.training import LossParams
 
 _LEAST = torch.finfo(torch.float32).tiny  # gradients are float32, in which its inverse is still finite
 
@@ -73,6 +73,6 @@ class Loss:
         return 1 - (2 * overlap + self.smooth) / (total + self.smooth).clamp_min(_LEAST)
 
 
-def build(params: learning.Loss) -> Loss:
+def build(params: LossParams) -> Loss:
     """The loss that params.yaml asks for; of the two cross entropies at most one has a weight."""
     return Loss(params.bce + params.cross_entropy, params.dice, params.dice_over, params.smooth)

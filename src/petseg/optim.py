@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from petseg import learning
+from petseg.config.training import OptimizerParams, ScheduleParams
 
 
-def build(network: nn.Module, params: learning.Optimizer, lr: float) -> Optimizer:
+def build(network: nn.Module, params: OptimizerParams, lr: float) -> Optimizer:
     """Adam (Kingma, Ba 2015) or stochastic gradient descent with momentum (Sutskever et al. 2013), over all weights.
 
     Decay is L2 (its gradient, weight_decay * w, joins the loss's), or decoupled (each step also takes
@@ -61,7 +61,7 @@ class Schedule:
     _RISES, _BEGINS, _ENDS = 0.3, 1 / 25, 1 / 25e4  # one_cycle: share of the training; of lr
     _THRESHOLD = 1e-4  # plateau: by which part a loss must be lower than the lowest to count
 
-    def __init__(self, params: learning.Schedule, lr: float, epochs: int, steps: int) -> None:
+    def __init__(self, params: ScheduleParams, lr: float, epochs: int, steps: int) -> None:
         self.params, self.highest, self.epochs, self.steps = params, lr, epochs, steps
         self.lowered = 1.0  # by plateau so far
         self.lowest = math.inf  # valid loss

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import host
-from petseg.params import NETWORKS
+from petseg.config.networks import NETWORKS
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from petseg.data.fingerprint import training_data
-from petseg.errors import DataError
+from petseg.runtime.errors import DataError
 
 
 def test_the_fingerprint_sees_train_and_valid_and_not_test(tmp_path):

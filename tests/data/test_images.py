@@ -12,7 +12,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional
 
 from petseg.data import images
-from petseg.errors import DataError
+from petseg.runtime.errors import DataError
 
 ORIENTATION = 0x0112
 

@@ -6,7 +6,7 @@ import pytest
 
 from petseg.data import layout
 from petseg.data.layout import Entry
-from petseg.errors import DataError
+from petseg.runtime.errors import DataError
 
 TRAINVAL = ["Abyssinian_1 1 1 1", "american_bulldog_12 2 2 1", "Egyptian_Mau_3 10 1 5"]
 TEST = ["Abyssinian_2 1 1 1"]

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from petseg.data import archive, images, layout, pack, packed, splits
-from petseg.errors import DataError, PetsegError
-from petseg.files import atomic_folder
+from petseg.data import images, layout, pack, packed, splits
+from petseg.data.sources import archive
+from petseg.runtime.errors import DataError, PetsegError
+from petseg.runtime.files import atomic_folder
+from support.paths import real_data
 
 ROOT = Path(__file__).resolve().parents[2]
-MINI = ROOT / ".." / "shared" / "data" / "oxford-pets-mini"
 
 
 def write_raw(raw: Path, trainval: int = 23, test: int = 5) -> list[splits.Row]:
@@ -202,11 +203,10 @@ def test_stage_writes_table_and_arrays_and_an_error_leaves_them_untouched(tmp_pa
 @pytest.fixture(scope="session")
 def mini(tmp_path_factory) -> Path:
     """The real part of the set, unpacked where the stage looks for it."""
-    if not MINI.is_dir():
-        pytest.skip("the real images are not beside the repository")
+    mini = real_data("oxford-pets-mini")
     folder = tmp_path_factory.mktemp("mini")
     for name in ("images", "annotations"):
-        archive.extract(MINI / f"{name}.tar.gz", folder / "data" / "raw")
+        archive.extract(mini / f"{name}.tar.gz", folder / "data" / "raw")
     yield folder
     shutil.rmtree(folder)
 

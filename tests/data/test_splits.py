@@ -2,15 +2,13 @@
 
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from petseg.data import layout, splits
 from petseg.data.layout import Entry
-from petseg.errors import DataError
-
-LISTS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "official-lists"
+from petseg.runtime.errors import DataError
+from support.paths import real_data
 
 
 def entries(counts: dict[str, int], first: int = 0) -> list[Entry]:
@@ -31,9 +29,8 @@ def test_report_takes_every_tenth_line_from_the_first():
     assert rows == splits.split(trainval, test, "report", seed=6)
 
 
-@pytest.mark.skipif(not LISTS.is_dir(), reason="the official lists are not beside the repository")
 def test_report_on_the_official_lists(tmp_path):
-    (tmp_path / "annotations").symlink_to(LISTS.resolve())
+    (tmp_path / "annotations").symlink_to(real_data("official-lists").resolve())
     trainval, test = layout.read_lists(tmp_path)
     for rule in ("report", "stratified"):
         rows = splits.split(trainval, test, rule, seed=0)

@@ -5,15 +5,16 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from reported import COMMITTED, VARIANTS, settle
 from torch import nn
 from torch.nn import functional as F
 
-from petseg import models, params
-from petseg.errors import ParamsError
+from petseg import models
+from petseg.config import params
 from petseg.models.blocks import DoubleConv, ResidualBlock, Style, Up, conv, resize
 from petseg.models.resnet34_unet import ResNet34UNet
 from petseg.models.unet import UNet
+from petseg.runtime.errors import ParamsError
+from support.reported import COMMITTED, VARIANTS, settle
 
 
 def network(variant, **changes):

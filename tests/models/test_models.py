@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from reported import COMMITTED, VARIANTS, Tape, settle
 from torch.nn import functional as F
 
-from petseg import models, params
+from petseg import models
+from petseg.config import params
+from support.reported import COMMITTED, VARIANTS, Tape, settle
 
 pytestmark = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 

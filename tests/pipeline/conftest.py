@@ -2,7 +2,7 @@
 
 import pytest
 
-from project import Project, copy
+from support.project import Project, copy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

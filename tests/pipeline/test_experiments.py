@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from project import STAGES, Project, metrics, ran
+from support.project import STAGES, Project, metrics, ran
 
 
 def test_what_was_done_once_is_never_done_again(project):

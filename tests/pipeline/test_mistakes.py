@@ -5,7 +5,7 @@ import shutil
 import pytest
 import yaml
 
-from project import ran
+from support.project import ran
 
 
 @pytest.mark.parametrize(

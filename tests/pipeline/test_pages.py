@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from browser import dom, needs_chromium
-from project import metrics
+from support.browser import dom, needs_chromium
+from support.project import metrics
 
 TITLES = (
     "Dice over the epochs",

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from petseg import params
-from project import ROOT, STAGES, Project, metrics, ran, wait_until
+from petseg.config import params
+from support.project import ROOT, STAGES, Project, metrics, ran, wait_until
 
 SMALL = [f"-S{each}" for each in ("image_size=64", "data.source=synthetic", "unet.width=4", "resnet34_unet.width=4")]
 COPYING = "stages: {copy: {cmd: cp params.yaml seen.yaml, params: [%s], metrics: [seen.yaml: {cache: false}]}}\n"
@@ -48,7 +48,7 @@ def copying(tmp_path):
         shutil.copy(ROOT / name, project.folder)
     for name in ("src", "recipes"):
         shutil.copytree(ROOT / name, project.folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    (project.folder / "dvc.yaml").write_text(COPYING % ", ".join(params.Params.model_fields))
+    (project.folder / "dvc.yaml").write_text(COPYING % ", ".join(params.KEYS))
     project.git("init", "--quiet", "--initial-branch", "main")
     project.dvc("init", "--quiet")
     shutil.copy(ROOT / ".dvc/config", project.folder / ".dvc")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from project import Project, metrics, ran
+from support.project import Project, metrics, ran
 
 SSHD = shutil.which(
     "sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin"

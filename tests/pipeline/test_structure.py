@@ -13,8 +13,10 @@ import torch
 import yaml
 from PIL import Image
 
-from petseg import models, params
-from project import ROOT, STAGES, metrics, ran
+from petseg import models
+from petseg.config import params
+from petseg.config.networks import NETWORKS
+from support.project import ROOT, STAGES, metrics, ran
 
 # They carry what is computed, and decide none of it.
 PLUMBING = {
@@ -69,7 +71,7 @@ def test_every_module_that_a_stage_imports_is_a_dependency_and_nothing_else_is(p
 
 
 class Asked(Exception):  # noqa: N818, it is no error
-    """Carries the keys that a stage asked `params.for_stage` for."""
+    """Carries the keys that a stage asked `stage.for_stage` for."""
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -98,7 +100,7 @@ def test_the_numbers_are_those_of_the_weights(project, monkeypatch):
     scores = pd.read_csv("plots/test/scores.csv").set_index("name")
     masks = np.load("data/predictions.npz")
     assert list(masks["name"]) == list(test_names) == list(scores.index)
-    for name in params.NETWORKS:
+    for name in NETWORKS:
         network = models.build(name, p)
         network.load_state_dict(safetensors.torch.load_file(f"models/{name}.safetensors"))
         network.eval()

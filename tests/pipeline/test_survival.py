@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from project import Project, Started, wait_until
+from support.project import Project, Started, wait_until
 
 OUTPUTS = ["models/unet.safetensors", "metrics/train_unet.json", "plots/train/unet.csv"]
 OFTEN = {"PETSEG_CHECKPOINT_SECONDS": "0"}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from petseg import params
+from petseg.config import params
 
 NETWORKS = ("unet", "resnet34_unet")
 BREEDS = (("Bengal", "cat"), ("Birman", "cat"), ("beagle", "dog"), ("great_pyrenees", "dog"))

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from petseg.errors import DataError, PetsegError
 from petseg.report.inputs import load, read_masks
+from petseg.runtime.errors import DataError, PetsegError
 
 FILES = {
     "data/splits.csv": "split",

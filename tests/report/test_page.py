@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from petseg import learning, params
+from petseg.config import params
+from petseg.config.training import LossParams
 from petseg.report import summary
 from petseg.report.inputs import load
 from petseg.report.page import Report, breed_table, count, duration, loss_words, split_table
@@ -238,7 +239,7 @@ def test_the_stage_writes_all_and_says_what_is_missing(project):
 )
 def test_the_loss_is_told_in_words(weights, words):
     zero = {"bce": 0.0, "cross_entropy": 0.0, "dice": 0.0, "dice_over": "batch", "smooth": 0.0}
-    assert loss_words(learning.Loss(**(zero | weights))) == words
+    assert loss_words(LossParams(**(zero | weights))) == words
 
 
 def test_the_page_tells_every_parameter_and_by_what_the_epoch_was_chosen(project):

@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-import trainings
-from petseg import plan
-from petseg.params import NETWORKS
-from petseg.training import weights
-from petseg.training.interrupts import Interrupted
+from petseg import compute
+from petseg.config.networks import NETWORKS
+from petseg.models import weights
+from petseg.runtime.signals import Interrupted
+from support import trainings
 
 pytestmark = pytest.mark.gpu
 
 
 def on_gpu(name, **overrides):
-    chosen = plan.choose(trainings.settings(**overrides).training(name), torch.device("cuda"))
+    chosen = compute.choose(trainings.settings(**overrides).training(name), torch.device("cuda"))
     return replace(chosen, workers=1)
 
 

@@ -6,12 +6,15 @@ import sys
 import pytest
 import torch
 
-from petseg import metrics, optim, params
-from petseg.errors import PetsegError
+from petseg import metrics, optim
+from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
-from petseg.training import loop, progress, weights
-from petseg.training.team import Team
-from trainings import PLAN, run, settings, squares
+from petseg.models import weights
+from petseg.runtime import progress
+from petseg.runtime.errors import PetsegError
+from petseg.training import loop
+from petseg.training.distributed import Team
+from support.trainings import PLAN, run, settings, squares
 
 bce_dice_loss = Loss(entropy=1.0, dice=1.0)
 
@@ -20,7 +23,7 @@ def evaluate(network, images, trimaps, batch_size):
     return loop.evaluate(network, (images, trimaps), batch_size, bce_dice_loss, PLAN, Team())
 
 
-@pytest.mark.parametrize("name", params.NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_training_learns_and_tells_of_every_epoch(name):
     seen = []
     length = lambda rows: seen.append(len(rows))  # noqa: E731
@@ -33,7 +36,7 @@ def test_training_learns_and_tells_of_every_epoch(name):
     assert [row["lr"] for row in result.history] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", params.NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_equal_seeds_give_equal_bytes_and_another_seed_does_not(name, tmp_path):
     files = []
     for seed in (1, 1, 2):
@@ -204,7 +207,7 @@ def test_without_a_terminal_there_is_a_line_an_epoch(capsys):
     assert all(word in lines[0] for word in ("loss", "valid Dice", "images/s", "min left"))
 
 
-@pytest.mark.parametrize("name", params.NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_two_classes_learn_too(name):
     two = {"unet.classes": 2, "resnet34_unet.classes": 2, "loss.bce": 0, "loss.cross_entropy": 1}
     result, network = run(name, train=squares(16), epochs=6, lr=1e-2, **two)

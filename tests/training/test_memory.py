@@ -3,16 +3,15 @@
 import pytest
 import torch
 
-import trainings
-from petseg import memory
-from petseg.errors import PetsegError
-from petseg.training import keeper
+from petseg.runtime.errors import PetsegError
+from petseg.training import memory, session
+from support import trainings
 
 
 def sentence(fail, **overrides):
     """What a training says in which `fail` is called."""
     training = trainings.settings(**overrides).training("unet")
-    with pytest.raises(PetsegError) as error, keeper.session(training, trainings.PLAN, "0"):
+    with pytest.raises(PetsegError) as error, session.session(training, trainings.PLAN, "0"):
         fail()
     return str(error.value)
 
@@ -65,6 +64,6 @@ def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with (
         pytest.raises(RuntimeError, match="shape"),
-        keeper.session(trainings.settings().training("unet"), trainings.PLAN, "0"),
+        session.session(trainings.settings().training("unet"), trainings.PLAN, "0"),
     ):
         raise RuntimeError("The size of tensor a does not match: a shape")

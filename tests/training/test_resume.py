@@ -8,12 +8,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-import forks
-import trainings
-from petseg.errors import PetsegError
-from petseg.params import NETWORKS
-from petseg.training import checkpoints, loop, weights
-from petseg.training.interrupts import Interrupted
+from petseg.config.networks import NETWORKS
+from petseg.models import weights
+from petseg.runtime import checkpoints
+from petseg.runtime.errors import PetsegError
+from petseg.runtime.signals import Interrupted
+from petseg.training import loop
+from support import forks, trainings
 
 
 def content(result, name, tmp_path):
@@ -87,7 +88,7 @@ def train_and_leave(folder):
 
 
 def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
-    context = forks.server("torch._dynamo", "petseg.data.augment", "petseg.training.loop")
+    context = forks.server("torch._dynamo", "petseg.batches.augment", "petseg.training.loop")
     chance = random.Random(20)
 
     def start(folder):

@@ -5,11 +5,12 @@ import copy
 import pytest
 import torch
 
-import trainings
-from petseg import models, params
+from petseg import models
+from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
+from petseg.training.distributed import Team
 from petseg.training.step import Step, image_dice
-from petseg.training.team import Team
+from support import trainings
 
 bce_dice_loss = Loss(entropy=1.0, dice=1.0)
 
@@ -37,7 +38,7 @@ def gradient(network):
     return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
 
 
-@pytest.mark.parametrize("name", params.NETWORKS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_parts_have_the_gradient_of_the_undivided_batch(name):
     """Without batch norm in training mode, which would see other images together."""
     network, pixels, truth = setting(name, 7)

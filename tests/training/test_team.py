@@ -7,16 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-import teams
-import trainings
-from petseg import params
-from petseg.data.batches import EpochOrder
+from petseg.batches.train import EpochOrder
+from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
+from petseg.runtime.signals import Interrupted
 from petseg.training import loop
-from petseg.training.interrupts import Interrupted
-from petseg.training.keeper import Keeper
+from petseg.training.distributed import Team
+from petseg.training.session import Keeper
 from petseg.training.sync_batch_norm import SyncBatchNorm2d
-from petseg.training.team import Team
+from support import teams, trainings
 
 # Steps of 8, 8, 8 and of what is left, over which four processes share unevenly; five epochs are 20 steps. One pixel
 # where rounding opens a ReLU that was shut changes a small network's gradient by a percent, and Adam makes more of it
@@ -131,7 +130,7 @@ def test_the_loss_of_every_step_agrees(team):
 
 def test_all_processes_end_with_the_same_and_rank_0_alone_tells(team):
     (first, said), *others = team
-    assert all(f"{name} 5/5: loss" in said for name in params.NETWORKS)
+    assert all(f"{name} 5/5: loss" in said for name in NETWORKS)
     for other, printed in others:
         assert printed == ""
         for case in cases(len(team)):

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from petseg.errors import DataError
+from petseg.runtime.errors import DataError
 
 TRAINING_ARRAYS = tuple(f"{split}/{array}.npy" for split in ("train", "valid") for array in ("images", "trimaps"))
 

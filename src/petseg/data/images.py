@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from petseg.errors import DataError
+from petseg.runtime.errors import DataError
 
 PET, BACKGROUND, BORDER = 1, 2, 3  # the values of a trimap
 

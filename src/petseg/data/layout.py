@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from petseg.errors import DataError
+from petseg.runtime.errors import DataError
 
 RAW = Path("data/raw")
 LISTS = ("trainval.txt", "test.txt")

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from petseg.data import images, layout, packed, pool
+from petseg.data import images, layout, packed
 from petseg.data.splits import SPLITS, Row
+from petseg.runtime import pool
 
 CHUNK_BYTES = 8 * 2**20  # of packed images and trimaps: what a worker holds beside the image it decodes
 CHUNK_IMAGES = 32  # at most, so that small images are shared out evenly and the bar moves

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from petseg.errors import DataError
+from petseg.runtime.errors import DataError
 
 Array = TypeVar("Array")
 

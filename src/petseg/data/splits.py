@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from petseg.data.layout import Entry
-from petseg.errors import DataError
-from petseg.files import atomic_file
+from petseg.runtime.errors import DataError
+from petseg.runtime.files import atomic_file
 
 SPLITS = ("train", "valid", "test")
 TABLE = Path("data/splits.csv")

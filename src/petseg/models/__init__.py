@@ -1,41 +1,41 @@
-"""The registry of networks, and the one way to read their answers.
+"""Networks: how they are built from parameters, and how their logits are read.
 
-A network's module is imported only when it is built: a DVC stage depends on the one network that it trains, and editing
-the other never makes it stale.
+`petseg.config.networks.NETWORKS` lists them. The module of a network is imported only when the network is built, so
+that a DVC stage depends on the one network it trains.
 """
 
 from importlib import import_module
 
 from torch import Tensor, nn
 
-from petseg.params import NETWORKS, Params
-
-_CLASSES = {"unet": "UNet", "resnet34_unet": "ResNet34UNet"}
+from petseg.config.networks import NETWORKS
+from petseg.config.params import Params
 
 
 def build(name: str, params: Params) -> nn.Module:
-    """A network with fresh weights from torch's global random state.
+    """Builds a network with fresh weights from torch's global random state.
 
-    It takes images as float (B, 3, image_size, image_size) with pixels in [0, 255] and returns logits of the same
-    height and width: (B, 1, H, W), or (B, 2, H, W) if its section says `classes: 2`.
+    It takes images as float (B, 3, image_size, image_size) with values in [0, 255], and returns logits of the same
+    height and width: (B, 1, H, W), or (B, 2, H, W) for `classes: 2`.
 
     Args:
-        name: `unet` or `resnet34_unet`.
-        params: its section of that name says how the network is built.
+        name: a key of `NETWORKS`.
+        params: its section `name` gives the architecture.
 
     Raises:
-        ValueError: the name is not one of the two.
+        ValueError: there is no such network.
     """
     if name not in NETWORKS:
-        raise ValueError(f"{name!r} is no network; there are {', '.join(NETWORKS)}")
-    network = getattr(import_module(f"petseg.models.{name}"), _CLASSES[name])
-    return network(**getattr(params, name).architecture())
+        raise ValueError(f"{name!r} is not a network; choose from {', '.join(NETWORKS)}")
+    module, _, class_name = NETWORKS[name].class_path.rpartition(".")
+    network = getattr(import_module(f"petseg.models.{module}"), class_name)
+    return network(**params.network(name).architecture())
 
 
 def pet_logit(logits: Tensor) -> Tensor:
-    """The logit of pet against background, whichever of the two kinds a network answers with.
+    """Reduces one or two logits per pixel to the logit of pet against background.
 
-    Its sigmoid is the probability of pet: of two classes, softmax((b, p))[1] = sigmoid(p - b). Above 0 is pet.
+    Its sigmoid is the probability of pet: for two classes, softmax((b, p))[1] = sigmoid(p - b). Above 0 is pet.
 
     Args:
         logits: (B, 1, H, W), of pet; or (B, 2, H, W), of background and pet.
@@ -47,10 +47,10 @@ def pet_logit(logits: Tensor) -> Tensor:
         ValueError: there are neither one nor two channels.
     """
     if logits.shape[1] not in (1, 2):
-        raise ValueError(f"logits of 1 or 2 classes are needed, not of shape {tuple(logits.shape)}")
+        raise ValueError(f"expected logits with 1 or 2 channels, got shape {tuple(logits.shape)}")
     return logits if logits.shape[1] == 1 else logits[:, 1:] - logits[:, :1]
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Learnt numbers in a network; buffers are not counted."""
+    """Number of learned parameters; buffers are not counted."""
     return sum(parameter.numel() for parameter in network.parameters())

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 # Mean and deviation of each channel for pixels in [0, 1]; those of ImageNet are its training set's (torchvision,
 # `IMAGENET1K_V1` weights). `none` leaves pixels in [0, 255] as they are.
-PIXELS = {
+NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "none": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
@@ -20,12 +20,12 @@ class Normalize(nn.Module):
     Both are buffers, so that saved weights need no outside knowledge.
 
     Args:
-        pixels: a key of `PIXELS`.
+        normalization: a key of `NORMALIZATIONS`.
     """
 
-    def __init__(self, pixels: str) -> None:
+    def __init__(self, normalization: str) -> None:
         super().__init__()
-        mean, std = PIXELS[pixels]
+        mean, std = NORMALIZATIONS[normalization]
         self.register_buffer("mean", 255 * torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(std).view(-1, 1, 1))
 

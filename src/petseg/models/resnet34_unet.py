@@ -35,7 +35,7 @@ class ResNet34UNet(nn.Module):
 
     Args:
         width: w, channels of stem and first stage; they double at each later stage.
-        pixels: how they are normalised first, a key of `PIXELS`.
+        normalization: of the input, a key of `NORMALIZATIONS`.
         classes: 1 logit, of pet, or 2, of background and pet.
         pool: whether the stem ends with a max pool of stride 2.
         bottleneck: `halve`, a residual block to 16w with stride 2; `widen`, convolutions to 16w and back to 8w;
@@ -50,7 +50,7 @@ class ResNet34UNet(nn.Module):
     def __init__(
         self,
         width: int = 64,
-        pixels: str = "imagenet",
+        normalization: str = "imagenet",
         norm: str = "batch",
         padding: str = "zeros",
         upsampling: str = "transposed",
@@ -72,7 +72,7 @@ class ResNet34UNet(nn.Module):
         residual = style._replace(norm="batch")
         block = partial(ResidualBlock, style=residual, stride_in=block_stride, shortcut=shortcut)
 
-        self.normalize = Normalize(pixels)
+        self.normalize = Normalize(normalization)
         self.stem = nn.Sequential(conv_norm(3, w1, 7, residual, stride=2), nn.ReLU(inplace=True))
         if pool:
             self.stem.append(nn.MaxPool2d(3, stride=2, padding=1))

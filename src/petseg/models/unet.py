@@ -14,14 +14,14 @@ class UNet(nn.Module):
     Args:
         width: channels of the first stage; they double at each of the four poolings, but bilinear has no more at the
             last: it cannot halve the channels on the way up, as a transposed convolution does.
-        pixels: how they are normalised first, a key of `PIXELS`.
+        normalization: of the input, a key of `NORMALIZATIONS`.
         classes: 1 logit, of pet, or 2, of background and pet.
     """
 
     def __init__(
         self,
         width: int = 64,
-        pixels: str = "imagenet",
+        normalization: str = "imagenet",
         norm: str = "batch",
         padding: str = "zeros",
         upsampling: str = "transposed",
@@ -32,7 +32,7 @@ class UNet(nn.Module):
         style = Style(norm, padding, upsampling, align_corners)
         w1, w2, w3, w4 = (width * 2**i for i in range(4))
         w5, outputs = (2 * w4, (w4, w3, w2, w1)) if upsampling == "transposed" else (w4, (w3, w2, w1, w1))
-        self.normalize = Normalize(pixels)
+        self.normalize = Normalize(normalization)
         self.pool = nn.MaxPool2d(2)
         self.encoder = nn.ModuleList(
             [DoubleConv(3, w1, style), DoubleConv(w1, w2, style), DoubleConv(w2, w3, style), DoubleConv(w3, w4, style)]

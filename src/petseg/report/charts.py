@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from petseg.params import NETWORKS
+from petseg.config.networks import NETWORKS
 from petseg.report.inputs import LABELS
 from petseg.report.theme import Theme
 

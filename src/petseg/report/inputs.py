@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from petseg.errors import DataError, PetsegError
-from petseg.params import NETWORKS, Params
+from petseg.config.networks import NETWORKS
+from petseg.config.params import Params
+from petseg.runtime.errors import DataError, PetsegError
 
 R = TypeVar("R", bound=BaseModel)
 

@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from petseg.learning import Loss, Training
-from petseg.params import NETWORKS
+from petseg.config.networks import NETWORKS
+from petseg.config.training import LossParams, Training
 from petseg.report import charts, pictures
 from petseg.report.inputs import LABELS, Inputs, TestScores
 from petseg.report.provenance import Commit
@@ -115,7 +115,7 @@ def settings_table(used: dict[str, Training]) -> list[tuple[str, dict[str, objec
     return [(key, {name: values.get(key, "–") for name, values in flat.items()}) for key in keys]
 
 
-def loss_words(loss: Loss) -> str:
+def loss_words(loss: LossParams) -> str:
     """A loss as a sentence without its full stop: "Binary cross entropy + 0.5 × soft Dice loss over the batch"."""
     kinds = {
         "binary cross entropy": loss.bce,

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from petseg.params import NETWORKS
+from petseg.config.networks import NETWORKS
 from petseg.report.inputs import LABELS
 from petseg.report.selection import RANKS
 from petseg.report.theme import Theme

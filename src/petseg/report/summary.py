@@ -1,7 +1,7 @@
 """The last lines of `make repro`: both networks' test Dice, and where the report lies."""
 
-from petseg import errors
 from petseg.report.inputs import LABELS, read_scores
+from petseg.runtime import errors
 
 PAGE = "report/index.html"
 

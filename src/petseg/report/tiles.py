@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from petseg.params import NETWORKS
+from petseg.config.networks import NETWORKS
 from petseg.report.inputs import Inputs, read_masks
 
 TILE = 256  # pixels a side: sharp on a phone, small in a page

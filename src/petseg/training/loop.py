@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from petseg import losses, optim
-from petseg.data.batches import EpochOrder, Samples
-from petseg.data.on_device import hold, train_batches
-from petseg.data.ordered import Arrays, in_order
-from petseg.errors import PetsegError
+from petseg.batches.evaluation import Arrays, in_order
+from petseg.batches.on_device import hold, train_batches
+from petseg.batches.train import EpochOrder, Samples
+from petseg.compute import Plan
+from petseg.config.training import Training
 from petseg.models import pet_logit
-from petseg.params import Training
-from petseg.plan import Plan
-from petseg.training.keeper import Keeper
-from petseg.training.progress import Progress
+from petseg.models.weights import snapshot
+from petseg.runtime.errors import PetsegError
+from petseg.runtime.progress import Progress
+from petseg.training.distributed import Team
+from petseg.training.session import Keeper
 from petseg.training.state import Row, State
 from petseg.training.step import Step, image_dice
-from petseg.training.team import Team
-from petseg.training.weights import snapshot
 
 
 @dataclass

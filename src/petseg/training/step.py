@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from petseg import metrics
+from petseg.compute import Plan
 from petseg.losses import Loss
 from petseg.models import pet_logit
-from petseg.plan import Plan
-from petseg.training.team import Team
+from petseg.training.distributed import Team
 
 
 @dataclass(frozen=True)

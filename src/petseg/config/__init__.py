@@ -1,0 +1,1 @@
+"""Parameters: params.yaml, recipes and `-S` overrides as typed, frozen values."""

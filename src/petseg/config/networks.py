@@ -1,0 +1,124 @@
+"""The registry of networks, and the parameters of each.
+
+A network is one entry of `NETWORKS`. Everything else that has to know the networks (parameters, models, report, plots,
+summary) takes them from there. params.yaml explains each parameter.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+LearningRate = Annotated[float, Field(ge=1e-6, le=1)]
+Epochs = Annotated[int, Field(ge=1, le=5000)]
+BatchSize = Annotated[int, Field(ge=2, le=1024)]  # batch norm needs two values per channel
+
+SHARED = ("lr", "epochs", "batch_size")  # top-level keys that a network's own section may override
+
+
+class Section(BaseModel):
+    """A section of params.yaml: frozen, with exactly its keys, without type conversion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class NetworkParams(Section):
+    """Parameters that every network has. For the keys in `SHARED`, None means the top-level value."""
+
+    width: Annotated[int, Field(ge=4, le=256)]
+    normalization: Literal["imagenet", "half", "none"]
+    norm: Literal["batch", "none"]
+    padding: Literal["zeros", "reflect"]
+    upsampling: Literal["transposed", "bilinear"]
+    align_corners: bool
+    classes: Literal[1, 2]
+    lr: LearningRate | None
+    epochs: Epochs | None
+    batch_size: BatchSize | None
+
+    @property
+    def size_multiple(self) -> int:
+        """Factor by which the network downsamples; `image_size` must be a multiple of it."""
+        raise NotImplementedError
+
+    def size_error(self, image_size: int) -> str | None:
+        """Which `image_size` the network needs, as the end of a sentence; None if this one fits."""
+        if image_size % self.size_multiple:
+            return f"a multiple of {self.size_multiple}"
+        if self.padding == "reflect" and image_size == self.size_multiple:
+            return f"at least {2 * self.size_multiple}, since reflect padding cannot mirror a map of a single pixel"
+        return None
+
+    def architecture(self) -> dict[str, str | int | bool | None]:
+        """The keyword arguments of the network's class: everything that decides its layers."""
+        return self.model_dump(exclude=set(SHARED))
+
+
+class UNetParams(NetworkParams):
+    """The section `unet`."""
+
+    @property
+    def size_multiple(self) -> int:
+        return 16
+
+
+class ResNet34UNetParams(NetworkParams):
+    """The section `resnet34_unet`."""
+
+    pool: bool
+    block_stride: Literal[1, 2]
+    shortcut: Literal[1, 3]
+    bottleneck: Literal["halve", "widen", "narrow", "none"]
+    decoder_width: Annotated[int, Field(ge=2, le=1024)] | None
+    concatenate: Literal["after", "before"]
+    last_step: Literal["none", "stage1", "stem", "plain"]
+    head: Literal["transposed", "bilinear"]
+    head_size: Literal[1, 3]
+
+    @property
+    def size_multiple(self) -> int:
+        halvings = 4 + self.pool + (self.bottleneck == "halve")  # stem, pool, three stages, bottleneck
+        return 2**halvings
+
+    @model_validator(mode="after")
+    def _check_decoder(self) -> "ResNet34UNetParams":
+        if self.concatenate == "before" and self.bottleneck == "halve":
+            raise ValueError(
+                "resnet34_unet.concatenate is before, but with bottleneck halve the decoder starts at 1/64 of the "
+                "image, where the encoder has no map; choose another bottleneck or concatenate: after"
+            )
+        if self.concatenate == "before" and self.last_step in ("stem", "plain") and not self.pool:
+            raise ValueError(
+                "resnet34_unet.pool is false and concatenate is before, so the step of stage 1 already reaches the "
+                f"size of the image; set last_step to none instead of {self.last_step}"
+            )
+        if self.concatenate == "before" and self.last_step == "stage1":
+            raise ValueError(
+                "resnet34_unet.last_step is stage1, which downsamples its map before it concatenates, so concatenate "
+                "must be after"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Network:
+    """One entry of the registry.
+
+    Attributes:
+        class_path: module below `petseg.models` and class, such as `unet.UNet`.
+        params: class of its section in params.yaml, which has the name of the entry.
+        label: what people read.
+        colors: of its lines and labels, #rrggbb, on light and on dark ground. The two here are blue and orange of Okabe
+            and Ito's palette, which can be told apart with every kind of color blindness.
+    """
+
+    class_path: str
+    params: type[NetworkParams]
+    label: str
+    colors: tuple[str, str]
+
+
+NETWORKS: dict[str, Network] = {
+    "unet": Network("unet.UNet", UNetParams, "UNet", ("#0072b2", "#56b4e9")),
+    "resnet34_unet": Network("resnet34_unet.ResNet34UNet", ResNet34UNetParams, "ResNet34-UNet", ("#d55e00", "#ff9550")),
+}

@@ -1,0 +1,205 @@
+"""Parameters before they are typed: the nested values of params.yaml, of a recipe and of `-S key=value`.
+
+Each source remembers where its values were read, so that an error can name the place. YAML is read by version 1.2, as
+DVC does, where PyYAML reads version 1.1: `1e-05` is a number, `010` is ten, `yes` is text.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from petseg.runtime.errors import ParamsError
+
+DEFAULT = "default"  # the recipe that changes nothing
+
+
+class Source(NamedTuple):
+    """Some keys with their values, and the place they come from: the path of a file, or `-S key=value`."""
+
+    place: str
+    values: dict[str, Any]
+
+
+def read(path: Path) -> Source:
+    """Reads the keys of a YAML file.
+
+    Raises:
+        ParamsError: the file is missing, is not text or not YAML, or has no keys.
+    """
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file; raises the ParamsError of `read`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ParamsError(f"{path} does not exist; run this from the top folder of the project.") from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise ParamsError(f"{path} cannot be read as text: {error}.") from None
+
+
+def parse(text: str, place: str) -> Source:
+    """Reads the keys of a YAML text; raises the ParamsError of `read`."""
+    values = parse_yaml(text, place)
+    if not isinstance(values, dict):
+        raise ParamsError(f"{place} has no keys; it must be a list of `key: value` lines.")
+    return Source(place, _stringify_keys(values))
+
+
+def override(text: str) -> Source:
+    """Reads `key=value`, with a dotted key and a YAML value.
+
+    Raises:
+        ParamsError: the text has another form.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ParamsError(f"{text!r} is not an override; write key=value, for example lr=1e-4.")
+    nested = parse_yaml(value, text)
+    for part in reversed(key.strip().split(".")):
+        nested = {part: nested}
+    return Source(f"-S {text}", nested)
+
+
+def _stringify_keys(values: Any) -> Any:
+    """Turns keys such as 1 into text, so that they are reported like any other unknown key."""
+    return {str(key): _stringify_keys(value) for key, value in values.items()} if isinstance(values, dict) else values
+
+
+def recipe_names(folder: Path) -> list[str]:
+    """The recipes of a project: `default`, and each file in its folder recipes/."""
+    return [DEFAULT, *sorted(path.stem for path in (folder / "recipes").glob("*.yaml"))]
+
+
+def recipe_path(folder: Path, name: str) -> Path:
+    """The file of recipe `name`, which is not `default`.
+
+    Raises:
+        ParamsError: there is no such recipe; the sentence offers the nearest name, or all.
+    """
+    path, names = folder / "recipes" / f"{name}.yaml", recipe_names(folder)
+    if name not in names[1:]:
+        near = difflib.get_close_matches(name, names, n=1)
+        offer = f"the nearest recipe is {near[0]}" if near else f"the recipes are {', '.join(names)}"
+        raise ParamsError(f"{path} does not exist; {offer}.")
+    return path
+
+
+def combine(sources: Sequence[Source]) -> dict[str, Any]:
+    """Merges all keys; where several sources have a key, the last one wins."""
+    return reduce(_merge, (source.values for source in sources), {})
+
+
+def _merge(values: dict, changes: dict) -> dict:
+    merged = dict(values)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
+    """The same values under dotted keys; lists stay whole."""
+    leaves: dict[str, Any] = {}
+    for key, value in values.items():
+        leaves |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return leaves
+
+
+def sentence(error: ValidationError, sources: Sequence[Source], model: type[BaseModel]) -> str:
+    """Turns pydantic's complaint about `combine(sources)` into one sentence that begins with the place.
+
+    An unknown key comes first, since it often explains a missing one.
+    """
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    parts = [str(part) for part in first["loc"] if not isinstance(part, int)]
+    key, file = ".".join(parts), sources[0].place
+    if first["type"] == "missing":
+        return f"{file}: {key} is missing; add it; `git diff` shows what was removed."
+    if first["type"] == "value_error":
+        return f"{_all_places(sources)}: {first['ctx']['error']}."  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    place = next((each.place for each in reversed(sources) if _touches(each.values, parts)), file)
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, list(_valid_keys(model)), n=1, cutoff=0.0)[0]
+        return f"{place}: {key} is not a parameter; the nearest one is {near}."
+    if first["type"] == "model_type":
+        return f"{place}: {key} is {first['input']!r}, but it is a section with keys of its own."
+    return f"{place}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
+
+
+def _all_places(sources: Sequence[Source]) -> str:
+    """Where values that contradict each other come from."""
+    file, *changes = (source.place for source in sources)
+    return f"{file} with {' '.join(changes)}" if changes else file
+
+
+def _touches(values: object, parts: list[str]) -> bool:
+    """Whether `values` sets the key, or has something else in place of a section around it."""
+    for part in parts:
+        if not isinstance(values, dict):
+            return True
+        if part not in values:
+            return False
+        values = values[part]
+    return True
+
+
+def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _valid_keys(field.annotation, f"{prefix}{name}.")
+
+
+class _Loader(yaml.SafeLoader):
+    """The core schema of YAML 1.2, section 10.3.2; a key that occurs twice is an error."""
+
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # without those of YAML 1.1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} occurs twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = node.value.replace("_", "")  # DVC, too, accepts 1_000, although only YAML 1.1 has it
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def parse_yaml(text: str, place: str) -> Any:
+    """Python values of a YAML 1.2 text.
+
+    Args:
+        place: where the text comes from, for the error.
+
+    Raises:
+        ParamsError: the text is not YAML, or a key occurs twice.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        reason = getattr(error, "problem", None) or error
+        raise ParamsError(f"{place} is not valid YAML{line}: {reason}.") from None

@@ -1,0 +1,118 @@
+"""Parameters of training: loss, optimizer, schedule, and the effective values for one network.
+
+params.yaml explains each key.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from petseg.config.networks import BatchSize, Section
+
+Weight = Annotated[float, Field(ge=0, le=100)]
+
+
+class TrainParams(Section):
+    """The section `train`."""
+
+    augment: Literal["a", "b", "c", "d_elastic", "d_elastic_or_crop", "petseg", "none"]
+    cutmix: Annotated[float, Field(ge=0, le=1)]
+    select: Literal["valid_dice", "valid_loss"]
+    patience: Annotated[int, Field(ge=1, le=5000)] | None
+    clip: Annotated[float, Field(ge=1e-3, le=1e3)] | None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None
+    precision: Literal["fp32", "bf16"]
+    micro_batch: BatchSize | None
+    deterministic: bool
+    compile: bool
+
+
+class LossParams(Section):
+    """The section `loss`: a weighted sum of losses, see `petseg.losses`."""
+
+    bce: Weight
+    cross_entropy: Weight
+    dice: Weight
+    dice_over: Literal["batch", "image"]
+    smooth: Annotated[float, Field(ge=0, le=1000)]
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> "LossParams":
+        if self.bce + self.cross_entropy + self.dice == 0:
+            raise ValueError("loss.bce, loss.cross_entropy and loss.dice are all 0, so there is nothing to minimize")
+        return self
+
+    def error(self, classes: int) -> str | None:
+        """Why this loss cannot train a network with so many logits, as the end of a sentence; None if it can."""
+        if classes == 2 and self.bce:
+            return f"loss.bce is {self.bce:g}: binary cross entropy takes one logit, two take loss.cross_entropy"
+        if classes == 1 and self.cross_entropy:
+            return f"loss.cross_entropy is {self.cross_entropy:g}, which takes two logits; one takes loss.bce"
+        return None
+
+
+class OptimizerParams(Section):
+    """The section `optimizer`, see `petseg.optim`."""
+
+    name: Literal["adam", "sgd"]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=1)]
+    decay: Literal["l2", "decoupled"]
+
+
+class ScheduleParams(Section):
+    """The section `schedule`: how the learning rate changes, see `petseg.optim`."""
+
+    name: Literal["constant", "cosine", "plateau", "one_cycle"]
+    warm_up: Annotated[int, Field(ge=0, le=5000)]
+    patience: Annotated[int, Field(ge=0, le=5000)]
+    factor: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _check_warm_up(self) -> "ScheduleParams":
+        if self.name == "one_cycle" and self.warm_up:
+            raise ValueError(f"schedule.warm_up is {self.warm_up}, but one_cycle has its own warm-up; set it to 0")
+        return self
+
+    def error(self, epochs: int) -> str | None:
+        """Why this schedule does not fit so many epochs, as the end of a sentence; None if it does."""
+        if self.name == "plateau" and epochs == 1:
+            return "schedule.name is plateau, which compares epochs: there must be more than one"
+        if self.warm_up and self.warm_up >= epochs:
+            return f"schedule.warm_up is {self.warm_up}: it must end before the training does"
+        return None
+
+
+class Training(Section):
+    """Effective values for the training of one network: its own where it has them, else the shared ones.
+
+    Besides the fields below, an instance has every key of `NetworkParams.architecture`, such as `width`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    network: str  # key of NETWORKS
+    image_size: int
+    batch_size: int
+    epochs: int
+    lr: float
+    seed: int
+    augment: str
+    cutmix: float
+    select: str
+    patience: int | None
+    clip: float | None
+    ema: float | None
+    precision: Literal["fp32", "bf16"]
+    micro_batch: int | None
+    deterministic: bool
+    compile: bool
+    loss: LossParams
+    optimizer: OptimizerParams
+    schedule: ScheduleParams
+
+    def flat(self) -> dict[str, str | float | bool | None]:
+        """Every value under its dotted key: `lr`, `loss.dice` and so on."""
+        plain = self.model_dump()
+        sections = {key: plain.pop(key) for key in ("loss", "optimizer", "schedule")}
+        return plain | {f"{key}.{inner}": value for key in sections for inner, value in sections[key].items()}

@@ -1,0 +1,73 @@
+"""Unpacking an archive that somebody else made: nothing that it holds can end up outside the folder."""
+
+import gzip
+import os
+import tarfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from petseg.runtime.errors import DataError, PetsegError, disk_full
+
+
+def extract(archive: Path, folder: Path, keep: Callable[[PurePosixPath], bool] = lambda member: True) -> None:
+    """Unpacks a tar.gz archive into a folder, which is made if it is not there.
+
+    Every member is looked at before the first one is written, so that a refused archive leaves nothing behind. Owners
+    are not taken over, nor set-uid, set-gid and sticky bits, nor others' right to write.
+
+    Args:
+        archive: the file.
+        folder: where to; what an error while writing (a full disk) leaves there is the caller's to remove, as
+            `files.atomic_folder` does.
+        keep: which members to write, by their path inside the archive; the others are looked at all the same.
+
+    Raises:
+        DataError: the archive is truncated or no tar.gz; or it holds an absolute path, one with `..`, a symbolic
+            link, a hard link to anything but an earlier file of the archive, a device or a pipe.
+        PetsegError: the disk is full, or something else keeps the files from being read or written.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            members = tar.getmembers()
+            _refuse_dangerous(archive, members)
+            kept = [member for member in members if keep(PurePosixPath(member.name))]
+            for member in kept:
+                member.mode = (member.mode | (0o700 if member.isdir() else 0o600)) & 0o755
+                member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
+            if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and later: a second guard
+                tar.extraction_filter = tarfile.data_filter
+            tar.extractall(folder, members=kept)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        reason = str(error) or type(error).__name__
+        raise DataError(
+            f"{archive} is truncated or no tar.gz archive ({reason}); delete it and fetch it again."
+        ) from error
+    except OSError as error:
+        raise (
+            disk_full(error, folder)
+            or PetsegError(f"{archive} could not be unpacked to {folder} ({error}); put that right and run this again.")
+        ) from error
+
+
+def _refuse_dangerous(archive: Path, members: list[tarfile.TarInfo]) -> None:
+    """The rules of `extract`. Python's own "data" filter repairs some of these silently, where it is there at all."""
+    files: set[str] = set()
+    for member in members:
+        path = PurePosixPath(member.name)
+        if path.is_absolute() or ".." in path.parts:
+            danger = "would be written outside the folder"
+        elif member.issym():
+            danger = f"is a symbolic link (to {member.linkname})"
+        elif member.islnk() and member.linkname not in files:
+            danger = f"is a link to something outside the archive ({member.linkname})"
+        elif not (member.isreg() or member.isdir() or member.islnk()):
+            danger = "is a device or a pipe"
+        else:
+            if not member.isdir():
+                files.add(member.name)
+            continue
+        raise DataError(
+            f"{archive} is not safe to unpack: {member.name} {danger}; nothing was unpacked, take the archive from a "
+            "source that you trust."
+        )

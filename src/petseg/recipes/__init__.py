@@ -1,0 +1,1 @@
+"""Recipes: named overrides of params.yaml."""

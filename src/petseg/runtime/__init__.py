@@ -1,0 +1,1 @@
+"""What carries results without deciding any: files, processes, signals, locks. Never a dependency of a DVC stage."""

@@ -1,0 +1,131 @@
+import gzip
+import io
+import os
+import stat
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from petseg.data.sources import archive
+from petseg.runtime.errors import DataError, PetsegError
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, link, mode
+    return info
+
+
+def pack(path: Path, *members: tarfile.TarInfo, content: bytes = b"content") -> Path:
+    """A tar.gz of these members in order; every regular file holds `content`."""
+    with tarfile.open(path, "w:gz") as tar:
+        for info in members:
+            info.size = len(content) if info.isreg() else 0
+            tar.addfile(info, io.BytesIO(content) if info.isreg() else None)
+    return path
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_unpacks_files_and_folders(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("images", tarfile.DIRTYPE), member("images/a.jpg"), member("./b/c.txt"))
+    archive.extract(path, tmp_path / "out")
+    assert everything(tmp_path / "out") == {"images", "images/a.jpg", "b", "b/c.txt"}
+    assert (tmp_path / "out/images/a.jpg").read_bytes() == b"content"
+
+
+def test_writes_only_what_is_kept(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("images/a.jpg"), member("images/a.mat"))
+    archive.extract(path, tmp_path / "out", keep=lambda path: path.suffix == ".jpg")
+    assert everything(tmp_path / "out") == {"images", "images/a.jpg"}
+
+
+def test_a_hard_link_inside_becomes_a_file(tmp_path: Path) -> None:
+    """tar stores the second of two hard-linked files so, for example of two equal ones from DVC's cache."""
+    path = pack(tmp_path / "a.tar.gz", member("images/a.jpg"), member("images/b.jpg", tarfile.LNKTYPE, "images/a.jpg"))
+    archive.extract(path, tmp_path / "out")
+    assert (tmp_path / "out/images/b.jpg").read_bytes() == b"content"
+    archive.extract(path, tmp_path / "only_b", keep=lambda path: path.name == "b.jpg")
+    assert (tmp_path / "only_b/images/b.jpg").read_bytes() == b"content"
+
+
+DANGEROUS = {
+    "absolute path": member("/tmp/petseg_escaped"),
+    "absolute folder": member("/tmp/petseg_escaped", tarfile.DIRTYPE),
+    "parent": member("../escaped"),
+    "parent in the middle": member("images/../../escaped"),
+    "symbolic link out": member("images/link", tarfile.SYMTYPE, "../../escaped"),
+    "absolute symbolic link": member("images/link", tarfile.SYMTYPE, "/etc/passwd"),
+    "hard link out": member("images/link", tarfile.LNKTYPE, "../secret"),
+    "absolute hard link": member("images/link", tarfile.LNKTYPE, "/etc/passwd"),
+    "character device": member("images/null", tarfile.CHRTYPE),
+    "block device": member("images/disk", tarfile.BLKTYPE),
+    "pipe": member("images/pipe", tarfile.FIFOTYPE),
+}
+
+
+@pytest.mark.parametrize("name", DANGEROUS)
+def test_refuses_and_writes_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("not for the archive")
+    danger = DANGEROUS[name]
+    path = pack(tmp_path / "a.tar.gz", member("images/good.jpg"), danger)
+    before = everything(tmp_path)
+    with pytest.raises(DataError) as error:
+        archive.extract(path, tmp_path / "out")
+    assert str(error.value).startswith(f"{path} is not safe to unpack: {danger.name} ")
+    assert everything(tmp_path) == before
+    assert not Path("/tmp/petseg_escaped").exists()
+
+
+def test_refuses_also_what_would_not_be_kept(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("../escaped"))
+    with pytest.raises(DataError, match="not safe"):
+        archive.extract(path, tmp_path / "out", keep=lambda path: False)
+
+
+def test_refuses_to_write_through_a_link(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("images", tarfile.SYMTYPE, str(tmp_path)), member("images/a.jpg"))
+    with pytest.raises(DataError, match="symbolic link"):
+        archive.extract(path, tmp_path / "out")
+    assert everything(tmp_path) == {"a.tar.gz"}
+
+
+def test_takes_no_special_permissions(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("a", mode=0o7777), member("unreadable", mode=0))
+    archive.extract(path, tmp_path / "out")
+    mode = stat.S_IMODE(os.stat(tmp_path / "out/a").st_mode)
+    assert mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX | stat.S_IWGRP | stat.S_IWOTH) == 0
+    assert stat.S_IMODE(os.stat(tmp_path / "out/unreadable").st_mode) & stat.S_IRUSR
+
+
+def test_truncated(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("a.jpg"), content=os.urandom(10_000))
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(DataError, match=r"a\.tar\.gz is truncated or no tar\.gz archive"):
+        archive.extract(path, tmp_path / "out")
+    assert everything(tmp_path) == {"a.tar.gz"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>", gzip.compress(b"no tar")], ids=["empty", "page", "gzip of something"]
+)
+def test_no_archive(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.tar\.gz is truncated or no tar\.gz archive"):
+        archive.extract(path, tmp_path / "out")
+
+
+def test_full_disk(tmp_path: Path, small_disk: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("a.jpg"), content=bytes(300_000))
+    with pytest.raises(PetsegError, match="The disk is full"):
+        archive.extract(path, small_disk)
+
+
+def test_cannot_be_written(tmp_path: Path) -> None:
+    path = pack(tmp_path / "a.tar.gz", member("a"), member("a/b"))  # a cannot be both
+    with pytest.raises(PetsegError, match="could not be unpacked"):
+        archive.extract(path, tmp_path / "out")

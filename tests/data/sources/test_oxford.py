@@ -1,0 +1,123 @@
+"""The source `oxford`: small archives made here, and the real ones where they lie beside the repository."""
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from petseg.config.params import ArchiveDigests, DataParams
+from petseg.data import layout
+from petseg.data.sources import oxford
+from petseg.runtime import download
+from petseg.runtime.errors import DataError, PetsegError
+from support.paths import real_data
+
+
+def data(url: tuple[str, ...], images: str, annotations: str) -> DataParams:
+    md5 = ArchiveDigests(images=images, annotations=annotations)
+    return DataParams(source="oxford", url=url, md5=md5, path="own", images=40, seed=0)
+
+
+def archive(path: Path, files: dict[str, bytes]) -> str:
+    """Writes a tar.gz and returns its MD5."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+IMAGES = {
+    "images/Cat_1.jpg": b"cat",
+    "images/dog_1.jpg": b"dog",
+    "images/Cat_1.mat": b"stray",
+    "images/._Cat_1.jpg": b"stray",
+    "images/deeper/Cat_2.jpg": b"stray",
+}
+ANNOTATIONS = {
+    "./annotations/README": b"stray",
+    "./annotations/._trimaps": b"stray",
+    "./annotations/list.txt": b"#Image CLASS-ID SPECIES BREED ID\nCat_1 1 1 1\ndog_1 2 2 1\n",
+    "./annotations/trainval.txt": b"Cat_1 1 1 1\n",
+    "./annotations/test.txt": b"dog_1 2 2 1\n",
+    "./annotations/trimaps/Cat_1.png": b"cat trimap",
+    "./annotations/trimaps/._Cat_1.png": b"stray",
+    "./annotations/trimaps/dog_1.png": b"dog trimap",
+    "./annotations/xmls/Cat_1.xml": b"stray",
+}
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PETSEG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def made(tmp_path: Path, cache: Path) -> DataParams:
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    images = archive(mirror / "images.tar.gz", IMAGES)
+    annotations = archive(mirror / "annotations.tar.gz", ANNOTATIONS)
+    return data((mirror.as_uri() + "/",), images, annotations)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_keeps_the_layout_and_nothing_else(made: DataParams, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    oxford.fetch(made, out)
+    assert files(out) == {
+        "images/Cat_1.jpg",
+        "images/dog_1.jpg",
+        "annotations/list.txt",
+        "annotations/trainval.txt",
+        "annotations/test.txt",
+        "annotations/trimaps/Cat_1.png",
+        "annotations/trimaps/dog_1.png",
+    }
+    assert (out / "images/Cat_1.jpg").read_bytes() == b"cat"
+    assert (out / "annotations/trimaps/Cat_1.png").read_bytes() == b"cat trimap"
+    trainval, test = layout.check(out)
+    assert (trainval[0].name, test[0].name) == ("Cat_1", "dog_1")
+
+
+def test_nothing_is_unpacked_before_both_are_verified(made: DataParams, tmp_path: Path) -> None:
+    wrong = made.model_copy(update={"md5": ArchiveDigests(images=made.md5.images, annotations="0" * 32)})
+    with pytest.raises(PetsegError, match=r"annotations\.tar\.gz could not be fetched .* where 0{32} is expected"):
+        oxford.fetch(wrong, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_takes_verified_archives_from_the_cache(made: DataParams, tmp_path: Path, cache: Path) -> None:
+    cache.mkdir()
+    mirror = tmp_path / "mirror"
+    for name, md5 in (("images.tar.gz", made.md5.images), ("annotations.tar.gz", made.md5.annotations)):
+        (mirror / name).rename(download.cache_path(name, md5))
+    oxford.fetch(made, tmp_path / "out")  # the mirror is empty now
+    assert len(files(tmp_path / "out")) == 7
+
+
+def test_refuses_an_archive_that_would_write_outside(made: DataParams, tmp_path: Path) -> None:
+    md5 = archive(tmp_path / "mirror/images.tar.gz", {**IMAGES, "images/../../evil.jpg": b"evil"})
+    bad = made.model_copy(update={"md5": ArchiveDigests(images=md5, annotations=made.md5.annotations)})
+    with pytest.raises(DataError, match=r"images/\.\./\.\./evil\.jpg would be written outside"):
+        oxford.fetch(bad, tmp_path / "out")
+    assert not (tmp_path / "evil.jpg").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_archives(tmp_path: Path, cache: Path) -> None:
+    mirror = real_data("oxford-pets-mini")
+    mini = data((mirror.resolve().as_uri(),), "47dc4dc25cd2edb80125eea1d71bf3cd", "3c26016a409ce41fd0758f9814516a68")
+    oxford.fetch(mini, tmp_path)
+    trainval, test = layout.check(tmp_path)
+    assert (len(trainval), len(test)) == (300, 298)
+    assert not cache.exists()  # read in place
+    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
+    assert suffixes == {".jpg", ".png", ".txt"}

@@ -1,0 +1,203 @@
+"""Drawn pets: the layout, the trimaps, and that neither colour nor chance solves them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from petseg.data.sources.synthetic import Drawing, camera, draw, photo, write
+from petseg.data.sources.synthetic.anatomy import POSES, limb
+from petseg.data.sources.synthetic.breeds import BREEDS, CATS, DOGS
+from petseg.data.sources.synthetic.coat import PATTERNS, REGIONS, region_colours
+from petseg.data.sources.synthetic.drawing import trimap
+from petseg.data.sources.synthetic.relief import relief
+from support.paths import real_data
+
+
+@pytest.fixture(scope="module")
+def drawings() -> list[Drawing]:
+    return [draw(index, seed=2012) for index in range(74)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("drawn")
+    write(path, images=74, seed=3, workers=2)
+    return path
+
+
+def otsu_dice(drawing: Drawing) -> float:
+    """Dice of the better polarity of Otsu's threshold (1979) on grey, against trimap 1 and 3."""
+    grey = np.asarray(Image.fromarray(drawing.image).convert("L"))
+    share = np.bincount(grey.ravel(), minlength=256) / grey.size
+    below, moment = share.cumsum(), (share * np.arange(256)).cumsum()
+    between = (moment[-1] * below - moment) ** 2 / np.maximum(below * (1 - below), 1e-12)
+    bright, pet = grey > between[:255].argmax(), drawing.trimap != 2
+    return max(2 * (mask & pet).sum() / (mask.sum() + pet.sum()) for mask in (bright, ~bright))
+
+
+def entries(folder: Path, name: str) -> list[list[str]]:
+    lines = (folder / "annotations" / f"{name}.txt").read_text().splitlines()
+    return [line.split() for line in lines if not line.startswith("#")]
+
+
+def test_sizes_and_values(drawings):
+    for drawing in drawings:
+        height, width, channels = drawing.image.shape
+        assert channels == 3
+        assert 200 <= min(height, width) <= max(height, width) <= 600
+        assert drawing.trimap.shape == (height, width)
+        assert drawing.image.dtype == drawing.trimap.dtype == np.uint8
+        assert set(np.unique(drawing.trimap)) == {1, 2, 3}
+    assert len({drawing.image.shape for drawing in drawings}) > 30
+
+
+def test_shares_of_pet_and_border_are_like_photographs(drawings):
+    pet, border = (np.array([(drawing.trimap == value).mean() for drawing in drawings]) for value in (1, 3))
+    assert 0.25 < pet.mean() < 0.40
+    assert pet.min() > 0.01
+    assert pet.max() < 0.85
+    assert np.ptp(pet) > 0.3
+    assert 0.07 < border.mean() < 0.13
+
+
+def test_brightness_does_not_tell_pet_from_background(drawings):
+    assert np.mean([otsu_dice(drawing) for drawing in drawings]) < 0.6
+
+
+def test_pets_are_not_always_brighter_or_always_darker(drawings):
+    brighter = [
+        drawing.image[drawing.trimap == 1].mean() > drawing.image[drawing.trimap == 2].mean() for drawing in drawings
+    ]
+    assert 0.2 < np.mean(brighter) < 0.8
+
+
+def test_equal_arguments_draw_equal_pictures_and_others_do_not(drawings):
+    again, other = draw(5, 2012), draw(5, 2013)
+    assert np.array_equal(again.image, drawings[5].image)
+    assert np.array_equal(again.trimap, drawings[5].trimap)
+    assert again.breed == other.breed == BREEDS[5].name
+    assert other.image.shape != again.image.shape or not np.array_equal(other.image, again.image)
+
+
+def test_breeds_take_turns(drawings):
+    assert [drawing.breed for drawing in drawings] == [breed.name for breed in BREEDS] * 2
+    assert (len(CATS), len(DOGS)) == (12, 25)
+
+
+def test_every_coat_has_a_pattern_and_every_region_a_colour():
+    rng = np.random.default_rng(0)
+    for coat in (coat for breed in BREEDS for coat in breed.coats):
+        assert coat.pattern in PATTERNS
+        assert set(region_colours(coat, rng)) == set(REGIONS)
+
+
+def test_every_breed_in_every_pose_uses_known_regions():
+    for breed in BREEDS:
+        for pose in POSES:
+            posed = camera.pose(breed, pose, False, np.random.default_rng(1))
+            assert {region for part in posed.parts for region in part.regions} <= set(REGIONS)
+            assert all(np.isfinite(part.points).all() and (part.radii > 0).all() for part in posed.parts)
+
+
+def test_border_lies_on_both_sides_of_the_outline():
+    pet = np.zeros((40, 60), bool)
+    pet[:, 30:] = True
+    row = trimap(pet, 4)[20]
+    assert row[:26].tolist() == [2] * 26
+    assert row[26:34].tolist() == [3] * 8
+    assert row[34:].tolist() == [1] * 26  # up to the edge: where the picture cuts the pet there is no border
+    pet[:, :] = False
+    pet[10:14, 40:50] = True
+    thin = trimap(pet, 4)
+    assert (thin[10:14, 40:50] == 3).all()
+    assert thin[10, 35] == 2
+    assert thin[6, 45] == 3
+    assert thin[5, 45] == 2
+
+
+def test_relief_puts_the_nearer_part_before_the_other():
+    ball = {"head": (1.0, 0.0, 0.0), "paw": (0.0, 0.0, 1.0)}
+    parts = [limb("head", (0, 0, 0, 0.5)), limb("paw", (0.3, 0.2, 1.0, 0.2))]
+    seen = relief(parts, ball, 100, (-1.0, 1.0), np.zeros((200, 200), np.float32))
+    assert seen.colour[80, 130].round(2).tolist() == [0, 0, 1]  # the paw's middle: x 0.3, y 0.2 up
+    assert seen.colour[120, 70].round(2).tolist() == [1, 0, 0]
+    assert abs(seen.outside[100, 50]) < 0.02  # the left rim of the head
+    assert seen.outside[100, 30] > 0.1
+    assert seen.depth[80, 130] == pytest.approx(1.2 - 0.5, abs=0.02)  # counted from the parts' mean depth
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_hides_the_pet_is_background(seed, monkeypatch):
+    hidden = []
+
+    def occlude(picture, cover, rng):
+        mask = np.zeros_like(cover)
+        mask[:, : mask.shape[1] // 2] = 1
+        hidden.append(mask > 0)
+        return mask
+
+    monkeypatch.setattr(photo, "occlude", occlude)
+    drawing = next(each for each in (draw(index, seed) for index in range(40)) if hidden)
+    assert not (drawing.trimap[hidden[0]] == 1).any()
+    assert (drawing.trimap == 1).any()
+
+
+def test_occluder_covers_what_it_paints():
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        before = np.full((240, 320, 3), 0.5, np.float32)
+        picture, cover = before.copy(), np.zeros((240, 320), np.float32)
+        cover[60:200, 80:240] = 1
+        covered = photo.occlude(picture, cover, rng)
+        assert np.array_equal(picture[covered == 0], before[covered == 0])
+        assert 0.002 < (covered * cover).sum() / cover.sum() < 0.6
+
+
+def test_lists_are_complete_and_disjoint(folder):
+    every, trainval, test = (entries(folder, name) for name in ("list", "trainval", "test"))
+    names = {line[0] for line in every}
+    assert len(every) == len(names) == 74
+    assert len(trainval) == len(test) == 37
+    assert sorted(trainval + test) == sorted(every)
+    assert {path.stem for path in (folder / "images").iterdir()} == names
+    assert {path.stem for path in (folder / "annotations" / "trimaps").iterdir()} == names
+    for half in (trainval, test):
+        assert {line[1] for line in half} == {str(number) for number in range(1, 38)}
+
+
+def test_every_tenth_of_trainval_has_cats_and_dogs():
+    # As `write` orders them: drawing 0, 2, 4 ...; 162 train and 18 valid of 360.
+    breeds = [BREEDS[index % 37] for index in range(0, 360, 2)][::10]
+    assert len(set(breeds)) == 18
+    assert 4 <= sum(breed.is_cat for breed in breeds) <= 8
+
+
+def test_files_open_as_what_they_are_called(folder):
+    name = entries(folder, "test")[4][0]
+    with Image.open(folder / "images" / f"{name}.jpg") as image:
+        assert (image.format, image.mode) == ("JPEG", "RGB")
+        size = image.size
+    with Image.open(folder / "annotations" / "trimaps" / f"{name}.png") as mask:
+        assert (mask.format, mask.mode, mask.size) == ("PNG", "L", size)
+        assert set(np.unique(np.asarray(mask))) == {1, 2, 3}
+
+
+def test_bytes_do_not_depend_on_workers(folder, tmp_path):
+    write(tmp_path, images=4, seed=3, workers=1)
+    for path in sorted(tmp_path.rglob("*.*g")):
+        assert path.read_bytes() == (folder / path.relative_to(tmp_path)).read_bytes()
+    assert len(list(tmp_path.rglob("*.jpg"))) == 4
+
+
+def test_names_and_numbers_are_the_official_ones(folder):
+    def breeds(lines: list[list[str]]) -> set[tuple[str, ...]]:
+        return {(line[0].rpartition("_")[0], *line[1:]) for line in lines}
+
+    official = [
+        line.split()
+        for line in (real_data("official-lists") / "list.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert breeds(entries(folder, "list")) == breeds(official)

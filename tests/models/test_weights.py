@@ -1,0 +1,117 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from petseg import models
+from petseg.config import params
+from petseg.models import weights
+from petseg.runtime.errors import PetsegError
+
+COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
+P = params.load(COMMITTED, overrides=["unet.width=4"])
+DATA = "ab" * 32
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    network = models.build("unet", P)
+    path = tmp_path / "unet.safetensors"
+    weights.save(path, weights.snapshot(network), P.training("unet"), DATA)
+    return path, network
+
+
+def test_round_trip(saved):
+    path, network = saved
+    other = models.build("unet", P)
+    weights.load(path, other, P.training("unet"), DATA)
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
+
+
+def test_equal_state_gives_equal_bytes(saved, tmp_path):
+    path, network = saved
+    channels_last = network.to(memory_format=torch.channels_last)
+    weights.save(tmp_path / "b", weights.snapshot(channels_last), P.training("unet"), DATA)
+    assert (tmp_path / "b").read_bytes() == path.read_bytes()
+
+
+def refused(path, overrides=(), data=DATA):
+    p = params.load(COMMITTED, overrides=["unet.width=4", *overrides])
+    with pytest.raises(PetsegError) as error:
+        weights.load(path, models.build("unet", p), p.training("unet"), data)
+    text = str(error.value)
+    assert "dvc repro train_unet" in text
+    assert "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("lr=0.09", "says 0.09"),
+        ("unet.epochs=4999", "says 4999"),
+        ("seed=7", "says 7"),
+        ("image_size=128", "image_size"),
+        ("train.augment=none", "augment a, params.yaml says none"),
+        ("unet.width=8", "width 4, params.yaml says 8"),
+        ("unet.padding=reflect", "padding zeros, params.yaml says reflect"),
+        ("unet.upsampling=bilinear", "upsampling transposed, params.yaml says bilinear"),
+        ("loss.smooth=1", "loss.smooth 0.0, params.yaml says 1"),
+        ("train.ema=0.9", "ema None, params.yaml says 0.9"),
+    ],
+)
+def test_weights_of_other_parameters_are_refused(saved, override, words):
+    assert words in refused(saved[0], [override])
+
+
+def test_weights_of_other_data_are_refused(saved):
+    assert "other data" in refused(saved[0], data="cd" * 32)
+
+
+def test_an_equal_effective_value_is_enough(saved):
+    p = params.load(COMMITTED, overrides=["unet.width=4", f"unet.lr={P.lr}", "lr=0.05", "resnet34_unet.width=8"])
+    network = models.build("unet", p)
+    weights.load(saved[0], network, p.training("unet"), DATA)
+    assert torch.equal(network.head.weight, saved[1].head.weight)
+
+
+def test_missing_foreign_and_damaged_files_are_refused(saved, tmp_path):
+    path, network = saved
+    assert "does not exist" in refused(tmp_path / "none.safetensors")
+    save_file(network.state_dict(), tmp_path / "foreign")
+    assert "not written by petseg" in refused(tmp_path / "foreign")
+    save_file(network.state_dict(), tmp_path / "odd", {"petseg": '{"training": 3, "data_sha256": ""}'})
+    assert "not written by petseg" in refused(tmp_path / "odd")
+    assert "not written by petseg" in refused(tmp_path)
+    (tmp_path / "text").write_text("hello")
+    assert "not written by petseg" in refused(tmp_path / "text")
+    (tmp_path / "cut").write_bytes(path.read_bytes()[:1000])
+    assert "not written by petseg" in refused(tmp_path / "cut")
+    state = network.state_dict()
+    weights.save(tmp_path / "fewer", dict(list(state.items())[3:]), P.training("unet"), DATA)
+    assert "does not fit the network's code" in refused(tmp_path / "fewer")
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_weights(saved, small_disk):
+    _, network = saved
+    (small_disk / "unet.safetensors").write_text("old")
+    with pytest.raises(PetsegError, match=r"disk is full: .*unet.safetensors"):
+        weights.save(small_disk / "unet.safetensors", weights.snapshot(network), P.training("unet"), DATA)
+    assert [each.name for each in small_disk.iterdir()] == ["unet.safetensors"]
+    assert (small_disk / "unet.safetensors").read_text() == "old"
+
+
+def test_weights_can_be_read_by_whom_the_umask_allows(saved, tmp_path):
+    (tmp_path / "other").write_text("")
+    assert saved[0].stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_a_snapshot_does_not_follow_further_training():
+    network = models.build("unet", P)
+    before = weights.snapshot(network)
+    kept = {key: value.clone() for key, value in before.items()}
+    for parameter in network.parameters():
+        parameter.data.add_(1)
+    assert all(torch.equal(before[key], kept[key]) for key in kept)

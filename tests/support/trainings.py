@@ -1,0 +1,73 @@
+"""Tiny trainings for tests."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from petseg import models
+from petseg.batches.augment import Augment
+from petseg.batches.train import Samples
+from petseg.compute import Plan
+from petseg.config import params
+from petseg.runtime.checkpoints import Checkpoints
+from petseg.runtime.signals import Watch
+from petseg.training import loop, seeding
+from petseg.training.distributed import Team
+from petseg.training.session import Keeper
+
+COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
+PLAN = Plan(torch.device("cpu"), "fp32", channels_last=False, compiled=False, workers=0)
+
+
+def settings(recipe=None, **overrides):
+    values = {"epochs": 3, "batch_size": 4, "lr": 3e-3, "unet.width": 4, "resnet34_unet.width": 4} | overrides
+    return params.load(COMMITTED, recipe, [f"{key}={value}" for key, value in values.items()])
+
+
+def squares(n, seed=0):
+    """Grey noise with a bright square, which is the pet."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 120, (n, 64, 64, 3), np.uint8)
+    trimaps = np.full((n, 64, 64), 2, np.uint8)
+    for image, trimap in zip(images, trimaps, strict=True):
+        y, x = rng.integers(4, 28, 2)
+        image[y : y + 32, x : x + 32] += 110
+        trimap[y : y + 32, x : x + 32] = 1
+        trimap[y, x : x + 32] = 3
+    return images, trimaps
+
+
+def keeper(folder=None, seconds=1e9, watch=None, team=None):
+    """Without a folder, one that never saves."""
+    store = Checkpoints(folder or "unused", seconds)
+    if folder is None:
+        store.save = lambda state: None
+    return Keeper(store, watch or Watch(), team or Team())
+
+
+class StopAt:
+    """A watch on which a signal has come when it is looked at for the n-th time."""
+
+    def __init__(self, n):
+        self._left = n
+
+    @property
+    def signal(self):
+        self._left -= 1
+        return 15 if self._left <= 0 else None
+
+    def saving(self):
+        return nullcontext()
+
+
+def run(name="unet", policy="a", train=None, valid=None, plan=PLAN, keep=None, on_epoch=lambda rows: None, **overrides):
+    """Trains on 10 images, 5 to validate; the result and the network."""
+    p = settings(**overrides)
+    training = p.training(name)
+    seeding.seed_everything(training.seed)
+    network = models.build(name, p)
+    samples = Samples(*(train or squares(10)), Augment(policy, 64), training.seed, training.cutmix)
+    valid = valid or squares(5, seed=1)
+    return loop.train(network, samples, valid, training, plan, keep or keeper(), on_epoch), network

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from petseg import compute
+from petseg.runtime import machine
+from support import trainings
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(("asked", "has", "precision"), [("auto", True, "bf16"), ("auto", False, "fp32")])
+def test_auto_precision_is_bf16_where_the_hardware_has_it(monkeypatch, asked, has, precision):
+    monkeypatch.setattr(machine, "has_bf16", lambda device: has)
+    training = trainings.settings(**{"train.precision": asked}).training("unet")
+    assert compute.choose(training, CPU).precision == precision
+    for fixed in ("fp32", "bf16"):
+        training = trainings.settings(**{"train.precision": fixed}).training("unet")
+        assert compute.choose(training, CPU).precision == fixed
+
+
+def test_the_memory_format_follows_device_and_width(monkeypatch):
+    monkeypatch.setattr(machine, "has_bf16", lambda device: True)
+    monkeypatch.setattr(machine, "processes", lambda: 2)
+    monkeypatch.setenv("PETSEG_WORKERS", "8")
+    narrow = trainings.settings().training("unet")
+    wide = trainings.settings(**{"unet.width": 16}).training("unet")
+    assert str(compute.choose(narrow, CPU)) == "cpu, bf16, channels first"
+    assert str(compute.choose(wide, CPU)) == "cpu, bf16, channels last"
+    assert str(compute.choose(narrow, GPU)) == "cuda:0, bf16, channels last"
+    assert compute.choose(narrow, CPU).workers == 0
+    assert compute.choose(narrow, GPU).workers == 4  # of each of the two processes
+    monkeypatch.setenv("PETSEG_WORKERS", "1")
+    assert compute.choose(narrow, GPU).workers == 1
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_inputs_are_as_networks_and_losses_take_them(channels_last):
+    images, trimaps = trainings.squares(2)
+    images[0, 3, 5] = (1, 2, 255)
+    trimaps[0, 3, 5] = 1
+    chosen = compute.Plan(CPU, "fp32", channels_last, compiled=False, workers=0)
+    pixels, truth = chosen.inputs(torch.from_numpy(images), torch.from_numpy(trimaps != 2))
+    assert pixels.shape == (2, 3, 64, 64)
+    assert pixels[0, :, 3, 5].tolist() == [1, 2, 255]
+    assert pixels.is_contiguous(memory_format=chosen.memory_format)
+    assert truth.shape == (2, 1, 64, 64)
+    assert truth[0, 0, 3, 5] == 1
+    assert truth.sum() == (trimaps != 2).sum()
+    assert pixels.dtype == truth.dtype == torch.float32
+
+
+def test_autocast_computes_convolutions_in_bf16_only_where_asked():
+    x, w = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with compute.Plan(CPU, precision, False, compiled=False, workers=0).autocast():
+            assert torch.nn.functional.conv2d(x, w).dtype == dtype
