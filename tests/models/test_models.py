@@ -119,7 +119,7 @@ def test_the_network_is_the_one_that_the_report_describes(variant):
 def test_pixels_are_normalised_as_in_the_report(variant):
     images = pixels(2, 64, 64)
     a = (torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]))
-    mean, std = {"imagenet": a, "half": (0.5, 0.5), "none": (0, 1 / 255)}[variant.own.get("pixels", "imagenet")]
+    mean, std = {"imagenet": a, "half": (0.5, 0.5), "none": (0, 1 / 255)}[variant.own.get("normalization", "imagenet")]
     expected = ((images / 255).permute(0, 2, 3, 1) - mean) / std
     torch.testing.assert_close(small(variant).normalize(images).permute(0, 2, 3, 1), expected, rtol=1e-4, atol=1e-5)
 

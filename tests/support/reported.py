@@ -187,17 +187,17 @@ class Variant(NamedTuple):
         return params.load(COMMITTED, overrides=overrides)
 
 
-D = {"pixels": "none", "padding": "reflect", "upsampling": "bilinear", "classes": 2}
+D = {"normalization": "none", "padding": "reflect", "upsampling": "bilinear", "classes": 2}
 TRANSPOSED = {"upsampling": "transposed"}
-RESNET_B = {"pixels": "half", "bottleneck": "widen", "last_step": "stage1", "head": "bilinear"}
+RESNET_B = {"normalization": "half", "bottleneck": "widen", "last_step": "stage1", "head": "bilinear"}
 RESNET_C = RESNET_B | {"bottleneck": "none", "last_step": "stem", "norm": "none", "align_corners": "false"}
 RESNET_D = D | {"block_stride": 2, "shortcut": 3, "bottleneck": "narrow", "decoder_width": 32, "concatenate": "before"}
 RESNET_D |= {"last_step": "plain", "head": "bilinear", "head_size": 3}
 
 VARIANTS = {
     "unet-a": Variant("unet", {}, 31_037_633, unet_ab),
-    "unet-b": Variant("unet", {"pixels": "half"}, 31_037_633, unet_ab),
-    "unet-c": Variant("unet", {"pixels": "half", "norm": "none"}, 31_031_745, unet_c),
+    "unet-b": Variant("unet", {"normalization": "half"}, 31_037_633, unet_ab),
+    "unet-c": Variant("unet", {"normalization": "half", "norm": "none"}, 31_031_745, unet_c),
     "unet-d": Variant("unet", D, 13_391_426, unet_d),
     "unet-d-transposed": Variant("unet", D | TRANSPOSED, 31_037_698, unet_d_transposed),
     "resnet34_unet-a": Variant("resnet34_unet", {}, 48_194_369, resnet34_unet_a),
