@@ -1,4 +1,8 @@
-"""Trains one network: packed train and valid -> weights, metrics and a row an epoch. `torchrun` may run it too."""
+"""Train one network: packed train and validation splits -> weights, metrics and one row per epoch.
+
+python stages/train.py unet
+torchrun --standalone --nproc-per-node 4 stages/train.py unet
+"""
 
 import _here  # noqa: F401
 
@@ -8,55 +12,65 @@ import sys
 import pandas as pd
 
 from petseg import compute, models
-from petseg.batches import augment
-from petseg.batches import train as batches
-from petseg.config import params, stage
+from petseg.batches.train import TrainDataset
+from petseg.config import stage
 from petseg.config.networks import NETWORKS
+from petseg.config.params import TRAINING_KEYS, Params
 from petseg.data import fingerprint, packed
 from petseg.models import weights
 from petseg.runtime import device_locks, errors, files, launch, machine
 from petseg.training import distributed, loop, seeding, session
+from petseg.training.state import EpochRow
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", choices=NETWORKS)
     name = parser.parse_args().network
-    with stage.for_stage(*params.TRAINING_KEYS, name) as p:
-        if distributed.launched():
-            return train(name, p)
+    with stage.for_stage(*TRAINING_KEYS, name) as params:
+        if distributed.is_launched():
+            return train(name, params)
         device_locks.claim_for_training(machine.processes())
-        return launch.launch(machine.processes()) if machine.processes() > 1 else train(name, p)
+        return launch.launch(machine.processes()) if machine.processes() > 1 else train(name, params)
 
 
-def train(name: str, p: params.Params) -> None:
-    training = p.training(name)
-    how, data_sha256 = compute.choose(training, machine.device()), fingerprint.training_data(packed.PACKED)
+def train(name: str, params: Params) -> None:
+    training = params.training(name)
+    plan = compute.choose(training, machine.device())
+    data_sha256 = fingerprint.training_data(packed.PACKED)
     seeding.seed_everything(training.seed, training.deterministic)
-    network = models.build(name, p)
-    valid, (images, trimaps) = (packed.load_split(split, size=training.image_size) for split in ("valid", "train"))
-    policy = augment.Augment(training.augment, training.image_size)
-    samples = batches.Samples(images, trimaps, policy, training.seed, training.cutmix)
-    with session.session(training, how, data_sha256) as keep:
-        if keep.team.leads:
-            print(f"{name}: {p.describe(name)}; on {how}, {keep.team}", flush=True)
-        result = loop.train(network, samples, valid, training, how, keep, lambda rows: after_epoch(name, rows, p))
-        if not keep.team.leads:
+    network = models.build(name, params)
+    dataset = TrainDataset(
+        *packed.load_split("train", size=training.image_size), training.augment, training.seed, training.cutmix
+    )
+    valid = packed.load_split("valid", size=training.image_size)
+    with session.open_session(training, plan, data_sha256) as (world, checkpointer):
+        if world.is_main:
+            print(f"{name}: {params.describe(name)}; on {plan}, {world}", flush=True)
+            compute.warn_if_emulated(plan)
+
+        def on_epoch(history: list[EpochRow]) -> None:
+            write_history(name, history, params)
+
+        result = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
+        if not world.is_main:
             return
-        stage.check_unchanged(p, (*params.TRAINING_KEYS, name))
-        after_epoch(name, result.history, p)  # it may have gone on after its last epoch
-        weights.save(f"models/{name}.safetensors", result.state, training, data_sha256)
-        scores = result.scores() | {"parameters": models.count_parameters(network)}
+        stage.check_unchanged(params, (*TRAINING_KEYS, name))
+        write_history(name, result.history, params)  # a finished training that was resumed has no epochs
+        weights.save(f"models/{name}.safetensors", result.weights, training, data_sha256)
+        scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
+        scores["parameters"] = models.count_parameters(network)
         files.write_json(f"metrics/train_{name}.json", {name: scores})
-        facts = {"processes": keep.team.size, "precision": how.precision, "data_sha256": data_sha256}
-        files.write_json(f"models/{name}.run.json", machine.describe(how.device) | facts | result.run())
-        print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {result.seconds:.0f} s")
+        facts = {"processes": world.size, "precision": plan.precision, "data_sha256": data_sha256}
+        files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts | result.run)
+        seconds = result.run["seconds"]
+        print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {seconds:.0f} s")
 
 
-def after_epoch(name: str, history: list[loop.Row], p: params.Params) -> None:
-    """Rewrites the table whole, so that plots can be watched while it runs; or warns, while it can be helped."""
-    if change := stage.find_change(p, (*params.TRAINING_KEYS, name)):
-        print(f"warning: {change}; put it back before the end, or this training is not recorded", file=sys.stderr)
+def write_history(name: str, history: list[EpochRow], params: Params) -> None:
+    """Rewrites plots/train/NAME.csv, so that plots can be watched; or warns while params.yaml differs."""
+    if change := stage.find_change(params, (*TRAINING_KEYS, name)):
+        print(f"warning: {change}; restore it before the training ends, or its result is lost", file=sys.stderr)
     else:
         files.write_text(f"plots/train/{name}.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.6g"))
 

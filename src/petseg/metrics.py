@@ -1,7 +1,7 @@
-"""Scores of binary masks: first the counts of each image, then any score from its counts.
+"""Scores of binary masks: pixel counts of each image, and scores computed from the counts.
 
-A score is always one number an image; whoever wants a mean takes it over images, never over batches. Where prediction
-and truth are both empty, every score is 1.
+Every score is one number per image; means are taken over images, never over batches. If prediction and truth are both
+empty, every score is 1.
 """
 
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Counts(NamedTuple):
-    """Pixels of each image, (B,) int64: predicted and true, predicted and false, missed."""
+    """True positive, false positive and false negative pixels of each image, (B,) int64."""
 
     tp: Tensor
     fp: Tensor
@@ -22,15 +22,15 @@ def count(prediction: Tensor, truth: Tensor) -> Counts:
     """Counts the pixels of each image.
 
     Args:
-        prediction: (B, H, W) bool, True where pet is predicted.
-        truth: (B, H, W) bool, True where pet is.
+        prediction: (B, H, W) bool, True for predicted pet.
+        truth: (B, H, W) bool, True for pet.
 
     Raises:
-        ValueError: the shapes differ or a dtype is not bool (a 0/255 mask would give a Dice above 1).
+        ValueError: the shapes differ, or a dtype is not bool (a 0/255 mask would give a Dice above 1).
     """
-    if prediction.shape != truth.shape or prediction.dtype != truth.dtype or str(truth.dtype) != "torch.bool":
+    if prediction.shape != truth.shape or prediction.dtype != torch.bool or truth.dtype != torch.bool:
         raise ValueError(
-            f"two bool masks of one shape are needed, not {prediction.dtype} {tuple(prediction.shape)} "
+            f"expected two bool masks of equal shape, got {prediction.dtype} {tuple(prediction.shape)} "
             f"and {truth.dtype} {tuple(truth.shape)}"
         )
     tp = _pixels(prediction & truth)
@@ -48,17 +48,27 @@ def iou(counts: Counts) -> Tensor:
 
 
 def precision(counts: Counts) -> Tensor:
-    """TP / (TP + FP), (B,) float64 in [0, 1]; 0 where nothing is predicted though a pet is there."""
+    """TP / (TP + FP), (B,) float64 in [0, 1]; 0 if nothing is predicted although there is a pet."""
     return _ratio(counts, counts.tp, counts.tp + counts.fp)
 
 
 def recall(counts: Counts) -> Tensor:
-    """TP / (TP + FN), (B,) float64 in [0, 1]; 0 where a pet is predicted though none is there."""
+    """TP / (TP + FN), (B,) float64 in [0, 1]; 0 if a pet is predicted although there is none."""
     return _ratio(counts, counts.tp, counts.tp + counts.fn)
 
 
+def image_dice(logits: Tensor, truth: Tensor) -> Tensor:
+    """Dice of each image at threshold 0.5, that is logit 0; (B,) float64.
+
+    Args:
+        logits: (B, 1, H, W), for pet.
+        truth: (B, 1, H, W), 0 or 1.
+    """
+    return dice(count(logits.squeeze(1) > 0, truth.squeeze(1) > 0))
+
+
 def _pixels(mask: Tensor) -> Tensor:
-    """How many are True in each image; summed as bytes, which is several times as fast as summing bools."""
+    """Number of True pixels in each image. Summing bytes is several times as fast as summing bools."""
     return mask.view(torch.uint8).flatten(1).sum(1, dtype=torch.int32).long()
 
 

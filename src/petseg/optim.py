@@ -1,23 +1,22 @@
-"""Optimizers, learning rate schedules and the average of weights. Mathematics only: no files, no printing."""
+"""Optimizers, learning rate schedules and the moving average of weights."""
 
 import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from petseg.config.training import OptimizerParams, ScheduleParams
 
 
 def build(network: nn.Module, params: OptimizerParams, lr: float) -> Optimizer:
-    """Adam (Kingma, Ba 2015) or stochastic gradient descent with momentum (Sutskever et al. 2013), over all weights.
+    """Adam (Kingma, Ba 2015) or SGD with momentum (Sutskever et al. 2013), over all parameters of `network`.
 
-    Decay is L2 (its gradient, weight_decay * w, joins the loss's), or decoupled (each step also takes
-    lr * weight_decay * w away: AdamW and SGDW, Loshchilov, Hutter 2019). All of an update is one kernel (`fused`), on
-    CPU and GPU alike.
+    Weight decay is L2 (weight_decay * w is added to the gradient) or decoupled (lr * weight_decay * w is subtracted
+    from
+    the weights: AdamW and SGDW, Loshchilov, Hutter 2019). `fused` makes an update one kernel, on CPU and GPU.
     """
     decay, decoupled = params.weight_decay, params.decay == "decoupled"
     if params.name == "adam":
@@ -25,18 +24,18 @@ def build(network: nn.Module, params: OptimizerParams, lr: float) -> Optimizer:
     l2 = 0.0 if decoupled else decay
     optimizer = SGD(network.parameters(), lr=lr, momentum=params.momentum, weight_decay=l2, fused=True)
     if decoupled and decay:
-        optimizer.register_step_pre_hook(lambda optimizer, *_: _shrink(optimizer, decay))
+        optimizer.register_step_pre_hook(lambda optimizer, *_: _decay_weights(optimizer, decay))
     return optimizer
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Of the next steps, for all weights."""
+    """Sets the learning rate of all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = lr
 
 
 @torch.no_grad()
-def _shrink(optimizer: Optimizer, decay: float) -> None:
+def _decay_weights(optimizer: Optimizer, decay: float) -> None:
     for group in optimizer.param_groups:
         for weight in group["params"]:
             weight.mul_(1 - group["lr"] * decay)
@@ -45,79 +44,79 @@ def _shrink(optimizer: Optimizer, decay: float) -> None:
 class Schedule:
     """The learning rate of each step.
 
-    constant: `lr`. cosine: half a cosine from `lr` to 0, a value an epoch (Loshchilov, Hutter 2017, without restarts).
-    plateau: `factor` times as much whenever the valid loss has not fallen for more than `patience` epochs. one_cycle:
-    a value a step, up from lr / 25 to `lr` in the first 3 tenths of the training, down to lr / 250,000, both along half
-    cosines (Smith, Topin 2018; momentum stays). All with the defaults of torch's schedulers of these names.
+    - constant: `lr`.
+    - cosine: half a cosine from `lr` to 0, one value per epoch (Loshchilov, Hutter 2017, without restarts).
+    - plateau: multiplied by `factor` when the validation loss has not fallen for more than `patience` epochs.
+    - one_cycle: one value per step, up from lr / 25 to `lr` in the first 30 % of the training, then down to
+      lr / 250,000, both along half a cosine (Smith, Topin 2018; momentum is constant).
 
-    With `warm_up` the rate is multiplied by a line from 0 to 1 over the steps of the first epochs (Goyal et al. 2017).
+    Defaults are those of torch's schedulers of these names. With `warm_up`, the rate is also multiplied by a line from
+    0 to 1 over the steps of the first epochs (Goyal et al. 2017).
 
     Args:
-        lr: the highest rate.
+        lr: the maximum.
         epochs: of the whole training.
-        steps: of an epoch.
+        steps: per epoch.
     """
 
-    _RISES, _BEGINS, _ENDS = 0.3, 1 / 25, 1 / 25e4  # one_cycle: share of the training; of lr
-    _THRESHOLD = 1e-4  # plateau: by which part a loss must be lower than the lowest to count
+    _PEAK, _START, _END = 0.3, 1 / 25, 1 / 25e4  # one_cycle: share of the training; shares of lr
+    _THRESHOLD = 1e-4  # plateau: relative decrease that counts as an improvement
 
     def __init__(self, params: ScheduleParams, lr: float, epochs: int, steps: int) -> None:
-        self.params, self.highest, self.epochs, self.steps = params, lr, epochs, steps
-        self.lowered = 1.0  # by plateau so far
-        self.lowest = math.inf  # valid loss
-        self.waited = 0  # epochs since
+        self.params, self.max_lr, self.epochs, self.steps = params, lr, epochs, steps
+        self.reduction = 1.0  # plateau: product of the factors so far
+        self.best_loss = math.inf
+        self.bad_epochs = 0
 
     def lr(self, epoch: int, step: int) -> float:
-        """Of a step of an epoch, both from 0."""
+        """The learning rate of a step of an epoch, both counted from 0."""
         done = epoch * self.steps + step
-        warm = min(1.0, (done + 1) / max(1, self.params.warm_up * self.steps))
-        return self.highest * warm * self._shape(epoch, done)
+        warm_up = min(1.0, (done + 1) / max(1, self.params.warm_up * self.steps))
+        return self.max_lr * warm_up * self._factor(epoch, done)
 
-    def _shape(self, epoch: int, done: int) -> float:
+    def _factor(self, epoch: int, done: int) -> float:
         if self.params.name == "cosine":
-            return _between(1, 0, epoch / self.epochs)
+            return _cosine(1, 0, epoch / self.epochs)
         if self.params.name == "one_cycle":
             last = self.epochs * self.steps - 1
-            top = max(1e-9, self._RISES * (last + 1) - 1)  # the step of the highest rate, a fraction perhaps
-            if done <= top:
-                return _between(self._BEGINS, 1, done / top)
-            return _between(1, self._ENDS, (done - top) / (last - top))
-        return self.lowered  # 1 but for plateau
+            peak = max(1e-9, self._PEAK * (last + 1) - 1)  # step of the maximum, maybe a fraction
+            if done <= peak:
+                return _cosine(self._START, 1, done / peak)
+            return _cosine(1, self._END, (done - peak) / (last - peak))
+        return self.reduction
 
     def end_epoch(self, valid_loss: float) -> None:
-        """Tells of an epoch's end; only plateau minds."""
-        if valid_loss < self.lowest * (1 - self._THRESHOLD):
-            self.lowest, self.waited = valid_loss, 0
+        """Takes the validation loss at the end of an epoch; only plateau uses it."""
+        if valid_loss < self.best_loss * (1 - self._THRESHOLD):
+            self.best_loss, self.bad_epochs = valid_loss, 0
         else:
-            self.waited += 1
-        if self.params.name == "plateau" and self.waited > self.params.patience:
-            self.lowered, self.waited = self.lowered * self.params.factor, 0
+            self.bad_epochs += 1
+        if self.params.name == "plateau" and self.bad_epochs > self.params.patience:
+            self.reduction, self.bad_epochs = self.reduction * self.params.factor, 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("lowered", "lowest", "waited")}
+        return {name: getattr(self, name) for name in ("reduction", "best_loss", "bad_epochs")}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         for name, value in saved.items():
             setattr(self, name, value)
 
 
-def _between(start: float, end: float, part: float) -> float:
-    """Along half a cosine from `start`, at part 0, to `end`, at part 1."""
-    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+def _cosine(start: float, end: float, progress: float) -> float:
+    """Half a cosine from `start` at progress 0 to `end` at progress 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
-class Average:
-    """The exponential moving average of a network's weights and batch-norm statistics (Polyak, Juditsky 1992).
+class EMA:
+    """Exponential moving average of a network's weights and batch-norm statistics (Polyak, Juditsky 1992).
 
-    After step t, from 0, average = d * average + (1 - d) * weights with d = min(decay, (1 + t) / (10 + t)), so that the
-    first weights, which are random, are soon forgotten.
-
-    torch.optim.swa_utils.AveragedModel does the same but without that warm-up, and looks at its counter in each step,
-    for which a GPU would have to be waited for.
+    After step t, from 0: average = d * average + (1 - d) * weights with d = min(decay, (1 + t) / (10 + t)), so that the
+    random initial weights are soon forgotten. torch's `AveragedModel` has no such warm-up, and reads a counter from the
+    device in every step.
 
     Args:
-        network: where it is computed; its tensors stay the same ones.
-        decay: in (0, 1); None: there is no average, `network` is the network itself.
+        network: on its final device; later on its tensors are only changed in place.
+        decay: in (0, 1); None disables averaging: then the attribute `network` is `network` itself.
 
     Attributes:
         network: a copy with the averaged weights.
@@ -125,25 +124,27 @@ class Average:
 
     def __init__(self, network: nn.Module, decay: float | None) -> None:
         self.decay, self.network = decay, network
-        if decay is not None:
-            self.network = copy.deepcopy(network).requires_grad_(False)
-            own, followed = ([*each.parameters(), *each.buffers()] for each in (self.network, network))
-            self._numbers = _where(own, followed, lambda tensor: tensor.is_floating_point())
-            self._counters = _where(own, followed, lambda tensor: not tensor.is_floating_point())  # of batch norm
+        if decay is None:
+            return
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        averaged, followed = ([*each.parameters(), *each.buffers()] for each in (self.network, network))
+        pairs = list(zip(averaged, followed, strict=True))
+        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counters = [pair for pair in pairs if not pair[0].is_floating_point()]  # of batch norm
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Takes in the weights after a step.
+        """Takes the weights after a step.
 
         Args:
-            step: how many steps of the whole training were done before it.
+            step: number of steps of the whole training before this one.
         """
         if self.decay is None:
             return
-        part = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(*self._numbers, part)
-        if self._counters[0]:
-            torch._foreach_copy_(*self._counters)
+        averaged, followed = zip(*self._floats, strict=True)
+        torch._foreach_lerp_(averaged, followed, 1 - min(self.decay, (1 + step) / (10 + step)))
+        for averaged, followed in self._counters:
+            averaged.copy_(followed)
 
     def state_dict(self) -> dict[str, Any]:
         return {} if self.decay is None else self.network.state_dict()
@@ -151,8 +152,3 @@ class Average:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         if self.decay is not None:
             self.network.load_state_dict(saved)
-
-
-def _where(own: list[Tensor], followed: list[Tensor], kind: Callable[[Tensor], bool]) -> tuple[list, list]:
-    """Those tensors of one kind, and those that they follow."""
-    return [x for x in own if kind(x)], [y for y in followed if kind(y)]

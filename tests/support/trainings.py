@@ -1,23 +1,21 @@
-"""Tiny trainings for tests."""
+"""Tiny trainings."""
 
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from petseg import models
-from petseg.batches.augment import Augment
-from petseg.batches.train import Samples
+from petseg.batches.train import TrainDataset
 from petseg.compute import Plan
 from petseg.config import params
 from petseg.runtime.checkpoints import Checkpoints
 from petseg.runtime.signals import Watch
 from petseg.training import loop, seeding
-from petseg.training.distributed import Team
-from petseg.training.session import Keeper
+from petseg.training.distributed import World
+from petseg.training.session import Checkpointer
+from support.paths import COMMITTED
 
-COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
 PLAN = Plan(torch.device("cpu"), "fp32", channels_last=False, compiled=False, workers=0)
 
 
@@ -27,7 +25,7 @@ def settings(recipe=None, **overrides):
 
 
 def squares(n, seed=0):
-    """Grey noise with a bright square, which is the pet."""
+    """Gray noise with a bright square, which is the pet; images and trimaps."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 120, (n, 64, 64, 3), np.uint8)
     trimaps = np.full((n, 64, 64), 2, np.uint8)
@@ -39,16 +37,16 @@ def squares(n, seed=0):
     return images, trimaps
 
 
-def keeper(folder=None, seconds=1e9, watch=None, team=None):
+def checkpointer(folder=None, seconds=1e9, watch=None, world=None):
     """Without a folder, one that never saves."""
     store = Checkpoints(folder or "unused", seconds)
     if folder is None:
         store.save = lambda state: None
-    return Keeper(store, watch or Watch(), team or Team())
+    return Checkpointer(store, watch or Watch(), world or World())
 
 
 class StopAt:
-    """A watch on which a signal has come when it is looked at for the n-th time."""
+    """A watch that notices a signal when it is asked for the n-th time."""
 
     def __init__(self, n):
         self._left = n
@@ -62,12 +60,24 @@ class StopAt:
         return nullcontext()
 
 
-def run(name="unet", policy="a", train=None, valid=None, plan=PLAN, keep=None, on_epoch=lambda rows: None, **overrides):
-    """Trains on 10 images, 5 to validate; the result and the network."""
+def run(
+    name="unet",
+    policy="a",
+    train=None,
+    valid=None,
+    plan=PLAN,
+    checkpoints=None,
+    world=None,
+    on_epoch=lambda rows: None,
+    **overrides,
+):
+    """Trains on 10 images with 5 to validate; returns the result and the network."""
     p = settings(**overrides)
     training = p.training(name)
     seeding.seed_everything(training.seed)
     network = models.build(name, p)
-    samples = Samples(*(train or squares(10)), Augment(policy, 64), training.seed, training.cutmix)
+    dataset = TrainDataset(*(train or squares(10)), policy, training.seed, training.cutmix)
     valid = valid or squares(5, seed=1)
-    return loop.train(network, samples, valid, training, plan, keep or keeper(), on_epoch), network
+    world = world or World()
+    checkpoints = checkpoints or checkpointer(world=world)
+    return loop.train(network, dataset, valid, training, plan, world, checkpoints, on_epoch), network

@@ -1,4 +1,4 @@
-"""The same training on a GPU; what the other tests prove on a CPU is looked at once more there."""
+"""Training on a GPU, compared with a CPU."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def on_gpu(name, **overrides):
 
 
 def content(result, name, tmp_path):
-    weights.save(tmp_path / "weights", result.state, trainings.settings().training(name), "0" * 64)
+    weights.save(tmp_path / "weights", result.weights, trainings.settings().training(name), "0" * 64)
     return (tmp_path / "weights").read_bytes(), str(result.history)
 
 
@@ -50,11 +50,11 @@ def test_every_recipe_runs_on_a_gpu_as_on_a_cpu(name, recipe):
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("at", [2, 5, 8, 11])
-def test_stopped_on_a_gpu_it_goes_on_in_the_same_bytes(name, at, tmp_path):
+def test_stopped_on_a_gpu_it_resumes_in_the_same_bytes(name, at, tmp_path):
     how = {"epochs": 2, "train.ema": 0.9, "train.clip": 1.0}
     how |= {"plan": on_gpu(name, **how)}
     expected, _ = trainings.run(name, **how)
     with pytest.raises(Interrupted):
-        trainings.run(name, keep=trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(at)), **how)
-    resumed, _ = trainings.run(name, keep=trainings.keeper(tmp_path / "kept"), **how)
+        trainings.run(name, checkpoints=trainings.checkpointer(tmp_path / "kept", watch=trainings.StopAt(at)), **how)
+    resumed, _ = trainings.run(name, checkpoints=trainings.checkpointer(tmp_path / "kept"), **how)
     assert content(resumed, name, tmp_path) == content(expected, name, tmp_path)

@@ -13,24 +13,33 @@ from petseg.models import weights
 from petseg.runtime import progress
 from petseg.runtime.errors import PetsegError
 from petseg.training import loop
-from petseg.training.distributed import Team
+from petseg.training.distributed import World
+from petseg.training.loop import snapshot
 from support.trainings import PLAN, run, settings, squares
 
 bce_dice_loss = Loss(entropy=1.0, dice=1.0)
 
 
-def evaluate(network, images, trimaps, batch_size):
-    return loop.evaluate(network, (images, trimaps), batch_size, bce_dice_loss, PLAN, Team())
+SCORES = ("loss", "cross_entropy", "soft_dice", "dice")
+COLUMNS = [f"{split}_{score}" for split in ("train", "valid") for score in SCORES]
+
+
+def validate(network, images, trimaps, batch_size):
+    return loop.validate(network, (images, trimaps), batch_size, bce_dice_loss, PLAN, World())
+
+
+def scores(loss, dice):
+    return {"loss": loss, "cross_entropy": loss / 2, "soft_dice": loss / 2, "dice": dice}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_training_learns_and_tells_of_every_epoch(name):
+def test_training_learns_and_reports_every_epoch(name):
     seen = []
-    length = lambda rows: seen.append(len(rows))  # noqa: E731
-    result, _ = run(name, train=squares(16), epochs=8, lr=1e-2, on_epoch=length, **{f"{name}.width": 8})
+    how = {f"{name}.width": 8, "on_epoch": lambda rows: seen.append(len(rows))}
+    result, _ = run(name, train=squares(16), epochs=8, lr=1e-2, **how)
     assert seen == list(range(1, 9))
     assert [row["epoch"] for row in result.history] == list(range(1, 9))
-    assert list(result.history[0]) == ["epoch", "lr", "train_loss", "valid_loss", "train_dice", "valid_dice"]
+    assert list(result.history[0]) == ["epoch", "lr", *COLUMNS]
     assert result.history[-1]["train_loss"] < 0.8 * result.history[0]["train_loss"]
     expected = [1e-2 * (1 + math.cos(math.pi * e / 8)) / 2 for e in range(8)]
     assert [row["lr"] for row in result.history] == pytest.approx(expected)
@@ -42,7 +51,7 @@ def test_equal_seeds_give_equal_bytes_and_another_seed_does_not(name, tmp_path):
     for seed in (1, 1, 2):
         result, _ = run(name, epochs=2, seed=seed)
         files.append(tmp_path / f"{len(files)}.safetensors")
-        weights.save(files[-1], result.state, settings(seed=1).training(name), "0" * 64)
+        weights.save(files[-1], result.weights, settings(seed=1).training(name), "0" * 64)
         files[-1] = (files[-1].read_bytes(), str(result.history))
     assert files[0] == files[1]
     assert files[0][0] != files[2][0]
@@ -54,37 +63,37 @@ def test_the_best_epoch_by_valid_dice_is_kept_and_not_the_last(monkeypatch):
     states = []
 
     def scripted(network, *args):
-        states.append(weights.snapshot(network))
-        return 1.0, next(dices)
+        states.append(snapshot(network))
+        return scores(1.0, next(dices))
 
-    monkeypatch.setattr(loop, "evaluate", scripted)
+    monkeypatch.setattr(loop, "validate", scripted)
     result, network = run(epochs=4)
     assert result.best == result.history[1]  # the first of two equals
-    assert all(torch.equal(result.state[key], states[1][key]) for key in result.state)
-    assert not all(torch.equal(result.state[key], value) for key, value in network.state_dict().items())
+    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
+    assert not all(torch.equal(result.weights[key], value) for key, value in network.state_dict().items())
 
 
 def scripted(monkeypatch, rows, **how):
-    """A training whose (valid loss, valid Dice) are given, and the weights that were validated."""
+    """A training with given (valid loss, valid Dice), and the weights that were validated."""
     rows, states = iter(rows), []
 
-    def evaluate(network, *args):
-        states.append(weights.snapshot(network))
-        return next(rows)
+    def validate(network, *args):
+        states.append(snapshot(network))
+        return scores(*next(rows))
 
-    monkeypatch.setattr(loop, "evaluate", evaluate)
+    monkeypatch.setattr(loop, "validate", validate)
     return *run(**how), states
 
 
-def test_the_epoch_with_the_lowest_valid_loss_is_kept_where_that_is_asked_for(monkeypatch):
+def test_select_valid_loss_keeps_the_epoch_with_the_lowest(monkeypatch):
     rows = [(0.5, 0.9), (0.3, 0.2), (0.3, 0.8), (0.4, 0.7)]
     result, _, states = scripted(monkeypatch, rows, epochs=4, **{"train.select": "valid_loss"})
     assert result.best == result.history[1]
-    assert all(torch.equal(result.state[key], states[1][key]) for key in result.state)
+    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 7), (4, 8), (None, 8)])
-def test_training_ends_after_so_many_epochs_without_a_better_one(monkeypatch, patience, epochs):
+def test_early_stopping_after_patience_epochs_without_improvement(monkeypatch, patience, epochs):
     dices = [0.2, 0.5, 0.4, 0.6, 0.6, 0.5, 0.5, 0.9]  # equal is not better
     how = {} if patience is None else {"train.patience": patience}
     result, *_ = scripted(monkeypatch, [(1.0, dice) for dice in dices], epochs=8, **how)
@@ -93,22 +102,22 @@ def test_training_ends_after_so_many_epochs_without_a_better_one(monkeypatch, pa
 
 def test_the_average_is_what_is_validated_and_kept(monkeypatch):
     result, network, states = scripted(monkeypatch, [(1.0, 0.1), (1.0, 0.2)], epochs=2, **{"train.ema": 0.9})
-    assert all(torch.equal(result.state[key], states[1][key]) for key in result.state)
+    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
     last = network.state_dict()
-    assert not torch.equal(last["head.weight"], result.state["head.weight"])
+    assert not torch.equal(last["head.weight"], result.weights["head.weight"])
     norms = [key for key in last if key.endswith("running_mean")]
     assert norms
-    assert not any(torch.equal(last[key], result.state[key]) for key in norms)
+    assert not any(torch.equal(last[key], result.weights[key]) for key in norms)
 
 
-def test_the_rate_of_each_step_is_the_schedules(monkeypatch):
-    used, call = [], loop.Step.__call__
+def test_each_step_has_the_learning_rate_of_the_schedule(monkeypatch):
+    used, set_lr = [], optim.set_lr
 
-    def noting(self, *batch):
-        used.append(self.optimizer.param_groups[0]["lr"])
-        return call(self, *batch)
+    def recording(optimizer, lr):
+        used.append(lr)
+        set_lr(optimizer, lr)
 
-    monkeypatch.setattr(loop.Step, "__call__", noting)
+    monkeypatch.setattr(optim, "set_lr", recording)
     result, _ = run(epochs=4, lr=1e-2, **{"schedule.name": "one_cycle"})
     section = settings(**{"schedule.name": "one_cycle"}).schedule
     schedule = optim.Schedule(section, 1e-2, 4, 3)
@@ -117,14 +126,14 @@ def test_the_rate_of_each_step_is_the_schedules(monkeypatch):
     assert [row["lr"] for row in result.history] == used[::3]
 
 
-def test_plateau_hears_of_the_valid_loss(monkeypatch):
+def test_plateau_lowers_the_rate_when_the_validation_loss_stops_falling(monkeypatch):
     rows = [(1.0, 0.5), (2.0, 0.5), (2.0, 0.5), (2.0, 0.5)]
     how = {"schedule.name": "plateau", "schedule.patience": 1, "schedule.factor": 0.1}
     result, *_ = scripted(monkeypatch, rows, epochs=4, lr=1e-2, **how)
     assert [row["lr"] for row in result.history] == pytest.approx([1e-2, 1e-2, 1e-2, 1e-3])
 
 
-def test_evaluate_means_dice_over_images_whatever_the_batch():
+def test_validation_dice_is_a_mean_over_images_whatever_the_batch_size():
     _, network = run(epochs=2)
     images, trimaps = squares(7, seed=4)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
@@ -136,46 +145,49 @@ def test_evaluate_means_dice_over_images_whatever_the_batch():
     expected = metrics.dice(metrics.count(logits[:, 0] > 0, truth))
     assert expected.std() > 0
     for batch_size in (1, 3, 7):
-        _, dice = evaluate(network, images, trimaps, batch_size)
-        assert dice == pytest.approx(expected.mean().item(), abs=1e-4)
-    loss, _ = evaluate(network, images, trimaps, 7)
+        assert validate(network, images, trimaps, batch_size)["dice"] == pytest.approx(expected.mean().item(), abs=1e-4)
+    loss = validate(network, images, trimaps, 7)["loss"]
     assert loss == pytest.approx(bce_dice_loss(logits, truth[:, None].float()).item(), rel=1e-4)
-    loss, _ = evaluate(network, images, trimaps, 4)
+    loss = validate(network, images, trimaps, 4)["loss"]
     parts = [bce_dice_loss(logits[part], truth[part, None].float()).item() for part in (slice(0, 4), slice(4, 7))]
     assert loss == pytest.approx((4 * parts[0] + 3 * parts[1]) / 7, rel=1e-4)
 
 
-def test_validation_neither_trains_nor_moves_batch_norm():
+def test_validation_changes_neither_weights_nor_batch_norm():
     _, network = run(epochs=1)
-    before = weights.snapshot(network)
-    evaluate(network, *squares(4), 2)
+    before = snapshot(network)
+    validate(network, *squares(4), 2)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
 def test_a_loss_that_is_not_finite_stops_with_epoch_step_and_learning_rate(monkeypatch):
-    calls, of_sums = [], Loss.of_sums
+    calls, components = [], Loss.components
 
     def poisoned(self, sums):
         calls.append(1)  # 3 steps an epoch, and 2 batches to validate
-        return of_sums(self, sums) * (math.nan if len(calls) == 7 else 1)
+        return components(self, sums) * (math.nan if len(calls) == 7 else 1)
 
-    monkeypatch.setattr(Loss, "of_sums", poisoned)
+    monkeypatch.setattr(Loss, "components", poisoned)
     with pytest.raises(PetsegError, match=r"unet: the loss is nan in epoch 2, step 2, at learning rate 0.00225"):
         run(epochs=3)
 
 
-def test_a_valid_loss_that_is_not_finite_stops_too(monkeypatch):
-    monkeypatch.setattr(loop, "evaluate", lambda *arguments: (math.inf, 0.5))
-    with pytest.raises(PetsegError, match=r"unet: the valid loss is inf after epoch 1, at learning rate 0.003"):
+def test_a_validation_loss_that_is_not_finite_stops_too(monkeypatch):
+    monkeypatch.setattr(loop, "validate", lambda *arguments: scores(math.inf, 0.5))
+    with pytest.raises(PetsegError, match=r"unet: the validation loss is inf in epoch 1, at learning rate 0.003"):
         run(epochs=3)
 
 
 def test_the_train_loss_is_a_mean_over_images(monkeypatch):
     losses = iter([1.0, 2.0, 6.0])
-    monkeypatch.setattr(Loss, "of_sums", lambda self, sums: sums.sum() * 0 + next(losses))
-    monkeypatch.setattr(loop, "evaluate", lambda *arguments: (1.0, 0.5))
+    value = torch.tensor([1.0, 0.5], dtype=torch.float64)
+    monkeypatch.setattr(Loss, "components", lambda self, sums: sums.sum() * 0 + next(losses) * value)
+    monkeypatch.setattr(loop, "validate", lambda *arguments: scores(1.0, 0.5))
     result, _ = run(epochs=1)  # 10 images in batches of 4, 4 and 2
-    assert result.history[0]["train_loss"] == pytest.approx((4 * 1 + 4 * 2 + 2 * 6) / 10)
+    row, mean = result.history[0], (4 * 1 + 4 * 2 + 2 * 6) / 10
+    assert row["train_cross_entropy"] == pytest.approx(mean)
+    assert row["train_soft_dice"] == pytest.approx(mean / 2)
+    assert row["train_loss"] == pytest.approx(1.5 * mean)
 
 
 def test_a_train_split_of_one_image_is_too_small():
@@ -188,7 +200,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_shows_a_bar_with_loss_dice_speed_and_time_left(monkeypatch, capsys):
+def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(monkeypatch, capsys):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(progress, "_REFRESH", 0)
@@ -196,14 +208,13 @@ def test_a_terminal_shows_a_bar_with_loss_dice_speed_and_time_left(monkeypatch, 
     shown = terminal.getvalue()
     assert re.search(r"unet: +\d+%.*\d/6 \[\d\d:\d\d<\d\d:\d\d", shown)
     assert re.search(r"epoch 1/2, loss \d\.\d{3}, \d+ images/s", shown)
-    assert re.search(r"epoch 2/2, valid loss \d\.\d{3}, valid Dice \d\.\d{3}", shown)
     assert capsys.readouterr().out == ""
 
 
-def test_without_a_terminal_there_is_a_line_an_epoch(capsys):
+def test_without_a_terminal_there_is_one_line_per_epoch(capsys):
     run(epochs=2)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["unet 1/2", "unet 2/2"]
+    assert [line.split(",")[0] for line in lines] == ["unet: epoch 1/2", "unet: epoch 2/2"]
     assert all(word in lines[0] for word in ("loss", "valid Dice", "images/s", "min left"))
 
 

@@ -1,17 +1,17 @@
-"""Memory that runs out is a sentence with what to try."""
+"""Out of memory is one sentence with remedies."""
 
 import pytest
 import torch
 
 from petseg.runtime.errors import PetsegError
-from petseg.training import memory, session
+from petseg.training import session
 from support import trainings
 
 
 def sentence(fail, **overrides):
-    """What a training says in which `fail` is called."""
+    """The error of a training in which `fail` is called."""
     training = trainings.settings(**overrides).training("unet")
-    with pytest.raises(PetsegError) as error, session.session(training, trainings.PLAN, "0"):
+    with pytest.raises(PetsegError) as error, session.open_session(training, trainings.PLAN, "0"):
         fail()
     return str(error.value)
 
@@ -37,33 +37,26 @@ def in_numpy():
 
 
 @pytest.mark.parametrize("fail", [on_a_gpu, in_a_library, in_another_library, on_a_cpu, in_numpy])
-def test_out_of_memory_names_what_there_was_and_what_to_try(fail, tmp_path, monkeypatch):
+def test_out_of_memory_names_sizes_and_remedies(fail, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said = sentence(fail, image_size=256, batch_size=64, **{"unet.width": 64})
     assert said == (
-        "Out of memory on cpu with 64 images of 256 pixels at once; try train.micro_batch=32, which computes the same "
-        "batch in parts, or batch_size=32, or image_size=128, or unet.width=32."
+        "Out of memory on cpu with 64 images of 256 pixels at once; try train.micro_batch=32 (gradient "
+        "accumulation), or batch_size=32, or image_size=128, or unet.width=32."
     )
 
 
-def test_only_what_is_smaller_is_proposed(tmp_path, monkeypatch):
+def test_remedies_are_only_smaller_values(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert sentence(on_a_cpu, **{"train.micro_batch": 2, "unet.width": 64}).endswith("at once; try unet.width=32.")
-    assert "; try train.micro_batch=4, which" in sentence(on_a_cpu, batch_size=16, **{"train.micro_batch": 8})
+    assert "; try train.micro_batch=4 (gradient" in sentence(on_a_cpu, batch_size=16, **{"train.micro_batch": 8})
     assert "batch_size" not in sentence(on_a_cpu, batch_size=16, **{"train.micro_batch": 8})
 
 
-def test_an_evaluation_says_what_it_was_told_to():
-    training = trainings.settings(batch_size=64, **{"train.micro_batch": 16}).training("unet")
-    with pytest.raises(PetsegError) as error, memory.explained(training, trainings.PLAN, ["this", "that"]):
-        on_a_gpu()
-    assert str(error.value) == "Out of memory on cpu with 16 images of 64 pixels at once; try this, or that."
-
-
-def test_another_error_stays_what_it_is(tmp_path, monkeypatch):
+def test_other_errors_are_not_changed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with (
         pytest.raises(RuntimeError, match="shape"),
-        session.session(trainings.settings().training("unet"), trainings.PLAN, "0"),
+        session.open_session(trainings.settings().training("unet"), trainings.PLAN, "0"),
     ):
         raise RuntimeError("The size of tensor a does not match: a shape")

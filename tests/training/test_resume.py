@@ -1,4 +1,4 @@
-"""A training that was stopped, however it was, ends in the very bytes of one that was not."""
+"""A training that was stopped and resumed gives the same bytes as one that was not stopped."""
 
 import os
 import random
@@ -13,13 +13,13 @@ from petseg.models import weights
 from petseg.runtime import checkpoints
 from petseg.runtime.errors import PetsegError
 from petseg.runtime.signals import Interrupted
-from petseg.training import loop
+from petseg.training import loop, session
 from support import forks, trainings
 
 
 def content(result, name, tmp_path):
     """All that a training leaves, as bytes."""
-    weights.save(tmp_path / "weights", result.state, trainings.settings().training(name), "0" * 64)
+    weights.save(tmp_path / "weights", result.weights, trainings.settings().training(name), "0" * 64)
     return (tmp_path / "weights").read_bytes(), str(result.history), str(result.best)
 
 
@@ -34,10 +34,10 @@ def test_stopped_at_any_step_and_validation(name, at, plan, width, tmp_path):
     """10 images in steps of 4, 4 and 2 and two batches to validate: 6 looks an epoch."""
     how = {"epochs": 2, "plan": plan, f"{name}.width": width}
     expected, _ = trainings.run(name, **how)
-    stopping = trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(at))
+    stopping = trainings.checkpointer(tmp_path / "kept", watch=trainings.StopAt(at))
     with pytest.raises(Interrupted, match="SIGTERM"):
-        trainings.run(name, keep=stopping, **how)
-    resumed, _ = trainings.run(name, keep=trainings.keeper(tmp_path / "kept"), **how)
+        trainings.run(name, checkpoints=stopping, **how)
+    resumed, _ = trainings.run(name, checkpoints=trainings.checkpointer(tmp_path / "kept"), **how)
     assert content(resumed, name, tmp_path) == content(expected, name, tmp_path)
 
 
@@ -58,37 +58,37 @@ CHOICES = {
 @pytest.mark.parametrize(
     ("choice", "at"), [("ema", 2), ("ema", 11), ("plateau", 8), ("one_cycle", 8), ("sgd", 8), ("patience", 11)]
 )
-def test_every_choice_of_training_goes_on_in_the_same_bytes(choice, at, tmp_path):
+def test_every_kind_of_training_resumes_in_the_same_bytes(choice, at, tmp_path):
     how = {"epochs": 4} | CHOICES[choice]
     expected, _ = trainings.run(**how)
     with pytest.raises(Interrupted):
-        trainings.run(keep=trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(at)), **how)
-    resumed, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"), **how)
+        trainings.run(checkpoints=trainings.checkpointer(tmp_path / "kept", watch=trainings.StopAt(at)), **how)
+    resumed, _ = trainings.run(checkpoints=trainings.checkpointer(tmp_path / "kept"), **how)
     assert content(resumed, "unet", tmp_path) == content(expected, "unet", tmp_path)
     plain, _ = trainings.run(epochs=4)
     assert content(plain, "unet", tmp_path) != content(expected, "unet", tmp_path)
 
 
-def test_it_says_where_it_stops_and_from_where_it_goes_on(tmp_path, capsys):
+def test_it_says_where_it_stops_and_resumes(tmp_path, capsys):
     with pytest.raises(Interrupted) as stopped:
-        trainings.run(keep=trainings.keeper(tmp_path, watch=trainings.StopAt(2)))
+        trainings.run(checkpoints=trainings.checkpointer(tmp_path, watch=trainings.StopAt(2)))
     assert str(stopped.value) == "stopped by SIGTERM; the same command goes on from epoch 1, step 2."
     assert stopped.value.exit_status == 143
-    trainings.run(keep=trainings.keeper(tmp_path))
-    assert "unet goes on from epoch 1, step 2" in capsys.readouterr().out
+    trainings.run(checkpoints=trainings.checkpointer(tmp_path))
+    assert "unet: resumes at epoch 1, step 2" in capsys.readouterr().out
 
 
 def train_and_leave(folder):
     """What a killed process runs: saves after every step, leaves its bytes at the end."""
     torch.set_num_threads(1)
-    keep = trainings.keeper(folder / "kept", seconds=0)
-    keep.store.due = lambda: True
-    result, _ = trainings.run(keep=keep, epochs=20)
+    checkpoints_ = trainings.checkpointer(folder / "kept", seconds=0)
+    checkpoints_.store.due = lambda: True
+    result, _ = trainings.run(checkpoints=checkpoints_, epochs=20)
     (folder / "done").write_bytes(b"".join(str(part).encode() for part in content(result, "unet", folder)))
 
 
 def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
-    context = forks.server("torch._dynamo", "petseg.batches.augment", "petseg.training.loop")
+    context = forks.server("torch._dynamo", "petseg.training.loop")
     chance = random.Random(20)
 
     def start(folder):
@@ -98,7 +98,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
         return process
 
     start(tmp_path / "whole").join()  # once to start the server that the others are forked from, once to take the time
-    trainings.keeper(tmp_path / "whole" / "kept").store.clear()
+    trainings.checkpointer(tmp_path / "whole" / "kept").store.clear()
     begun = time.monotonic()
     start(tmp_path / "whole").join()
     length = time.monotonic() - begun
@@ -113,7 +113,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
             kills += 1
         else:  # it came to its end between the kills: begin once more
             (tmp_path / "killed" / "done").unlink()
-            trainings.keeper(tmp_path / "killed" / "kept").store.clear()
+            trainings.checkpointer(tmp_path / "killed" / "kept").store.clear()
     process = start(tmp_path / "killed")
     process.join()
     assert process.exitcode == 0
@@ -121,20 +121,20 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
     assert (tmp_path / "killed" / "done").read_bytes() == (tmp_path / "whole" / "done").read_bytes()
 
 
-def test_what_goes_wrong_after_the_last_epoch_costs_no_training(tmp_path, monkeypatch):
-    expected, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
-    monkeypatch.setattr(loop.Step, "__call__", None)
-    again, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
+def test_an_error_after_the_last_epoch_costs_no_training(tmp_path, monkeypatch):
+    expected, _ = trainings.run(checkpoints=trainings.checkpointer(tmp_path / "kept"))
+    monkeypatch.setattr(loop, "forward_backward", None)
+    again, _ = trainings.run(checkpoints=trainings.checkpointer(tmp_path / "kept"))
     assert content(again, "unet", tmp_path) == content(expected, "unet", tmp_path)
 
 
 @pytest.mark.parametrize("harm", ["truncated", "empty", "flipped"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, harm):
     expected, _ = trainings.run()
-    keep = trainings.keeper(tmp_path / "kept", watch=trainings.StopAt(9))
-    keep.store.due = lambda: True
+    checkpoints_ = trainings.checkpointer(tmp_path / "kept", watch=trainings.StopAt(9))
+    checkpoints_.store.due = lambda: True
     with pytest.raises(Interrupted):
-        trainings.run(keep=keep)
+        trainings.run(checkpoints=checkpoints_)
     before, newest = sorted((tmp_path / "kept").glob("*.ckpt"))
     data = newest.read_bytes()
     middle = len(data) // 2
@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, capsys, har
         "flipped": data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :],
     }
     newest.write_bytes(broken[harm])
-    resumed, _ = trainings.run(keep=trainings.keeper(tmp_path / "kept"))
+    resumed, _ = trainings.run(checkpoints=trainings.checkpointer(tmp_path / "kept"))
     assert f"{newest} is damaged and was removed" in capsys.readouterr().err
     assert before.exists()
     assert content(resumed, "unet", tmp_path) == content(expected, "unet", tmp_path)
@@ -191,27 +191,27 @@ def test_saving_is_due_after_a_while_and_never_takes_much_of_the_time(tmp_path, 
     assert store.due()
 
 
-def test_the_fingerprint_tells_parameters_data_precision_and_code_apart(monkeypatch, tmp_path):
+def test_the_fingerprint_depends_on_parameters_data_and_code(monkeypatch, tmp_path):
     training = trainings.settings().training("unet")
-    first = checkpoints.fingerprint(training, "fp32", "0")
-    assert first == checkpoints.fingerprint(training, "fp32", "0")
+    first = session.fingerprint(training, "0")
+    assert first == session.fingerprint(training, "0")
     others = [
-        checkpoints.fingerprint(trainings.settings(seed=1).training("unet"), "fp32", "0"),
-        checkpoints.fingerprint(training, "bf16", "0"),
-        checkpoints.fingerprint(training, "fp32", "1"),
+        session.fingerprint(trainings.settings(seed=1).training("unet"), "0"),
+        session.fingerprint(trainings.settings(**{"train.precision": "bf16"}).training("unet"), "0"),
+        session.fingerprint(training, "1"),
     ]
     edited = tmp_path / "losses.py"
     edited.write_text("# another loss")
     monkeypatch.setattr("petseg.losses.__file__", str(edited))
-    others.append(checkpoints.fingerprint(training, "fp32", "0"))
+    others.append(session.fingerprint(training, "0"))
     assert len({first, *others}) == 5
 
 
-def test_checkpoints_lie_in_the_project_even_for_an_experiment_elsewhere(monkeypatch, tmp_path):
+def test_a_queued_experiment_keeps_its_checkpoints_in_the_project(monkeypatch, tmp_path):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert checkpoints.home() == tmp_path / ".petseg" / "checkpoints"
+    assert session.checkpoint_folder() == tmp_path / ".petseg" / "checkpoints"
     monkeypatch.delenv("DVC_ROOT")
-    assert str(checkpoints.home()) == ".petseg/checkpoints"
+    assert str(session.checkpoint_folder()) == ".petseg/checkpoints"
 
 
 def test_what_nobody_continued_for_a_month_is_removed(tmp_path):

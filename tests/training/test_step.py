@@ -1,6 +1,4 @@
-"""A batch in parts has the gradient of the whole."""
-
-import copy
+"""Forward and backward pass, with and without gradient accumulation."""
 
 import pytest
 import torch
@@ -8,119 +6,81 @@ import torch
 from petseg import models
 from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
-from petseg.training.distributed import Team
-from petseg.training.step import Step, image_dice
+from petseg.metrics import image_dice
+from petseg.training.distributed import World
+from petseg.training.step import forward_backward
 from support import trainings
 
-bce_dice_loss = Loss(entropy=1.0, dice=1.0)
+BATCH = Loss(entropy=1.0, dice=1.0)
+PER_IMAGE = Loss(entropy=0.5, dice=2.0, dice_over="image", smooth=1.0)
 
 
 def setting(name, images):
-    """A network, and a batch for it whose first images have no pet at all: a part of them has a soft Dice loss of 1."""
+    """A network in eval mode, where batch norm does not mix images, and a batch whose first images have no pet."""
     torch.manual_seed(0)
-    network = models.build(name, trainings.settings())
+    network = models.build(name, trainings.settings()).eval()
     pixels, trimaps = trainings.squares(images)
     trimaps[: images // 2] = 2
-    pixels, truth = trainings.PLAN.inputs(torch.from_numpy(pixels), torch.from_numpy(trimaps != 2))
-    return network, pixels, truth
+    return network, torch.from_numpy(pixels), torch.from_numpy(trimaps != 2)
 
 
-def step(network, pixels, truth, count, loss=bce_dice_loss, clip=None):
-    """The loss, the sum of Dice, and all gradients, after a step that changes no weight."""
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.0)
-    parts = Team().parts(len(pixels), count)
-    take_step = Step(network, optimizer, loss, clip, trainings.PLAN, Team())
-    loss, dice = take_step(pixels, truth, parts)
-    return loss.item(), dice.item(), gradient(network)
-
-
-def gradient(network):
-    return torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+def gradients(network, images, masks, micro_batch, loss=BATCH):
+    """What `forward_backward` returns, and all gradients."""
+    network.zero_grad()
+    parts = World().micro_batches(len(images), micro_batch)
+    log = forward_backward(network, images, masks, parts, loss, trainings.PLAN, World())
+    return log.tolist(), torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_parts_have_the_gradient_of_the_undivided_batch(name):
-    """Without batch norm in training mode, which would see other images together."""
-    network, pixels, truth = setting(name, 7)
-    network.eval()
-    loss, dice, whole = step(network, pixels, truth, 1)
-    logits = network(pixels)
-    assert loss == pytest.approx(bce_dice_loss(logits, truth).item())
-    assert dice == pytest.approx(image_dice(logits, truth > 0).sum().item())
-    for count in (2, 3):
-        in_parts = step(network, pixels, truth, count)
-        assert in_parts[:2] == pytest.approx((loss, dice))
-        assert (in_parts[2] - whole).norm() < 1e-6 * whole.norm()
+@pytest.mark.parametrize("loss", [BATCH, PER_IMAGE])
+def test_without_micro_batches_it_is_the_gradient_of_the_batch(name, loss):
+    network, images, masks = setting(name, 7)
+    (entropy, soft_dice, dice), gradient = gradients(network, images, masks, None, loss)
+    pixels, truth = trainings.PLAN.inputs(images, masks)
     network.zero_grad()
-    for x, y in zip(pixels.tensor_split(3), truth.tensor_split(3), strict=True):
-        (bce_dice_loss(network(x), y) * len(x) / len(pixels)).backward()
-    assert (gradient(network) - whole).norm() > 1e-2 * whole.norm()  # the mean of the parts' losses is another one
+    logits = network(pixels)
+    value = loss(logits, truth)
+    value.backward()
+    expected = torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+    assert (gradient - expected).norm() < 1e-6 * expected.norm()
+    assert loss.entropy * entropy + loss.dice * soft_dice == pytest.approx(value.item())
+    assert dice == pytest.approx(image_dice(logits, truth).sum().item())
 
 
-def test_soft_dice_per_image_has_the_gradient_of_the_undivided_batch_too():
-    network, pixels, truth = setting("unet", 7)
-    network.eval()
-    per_image = Loss(entropy=0.5, dice=2.0, dice_over="image", smooth=1.0)
-    loss, _, whole = step(network, pixels, truth, 1, per_image)
-    assert loss == pytest.approx(per_image(network(pixels), truth).item())
-    other, _, in_parts = step(network, pixels, truth, 3, per_image)
-    assert other == pytest.approx(loss)
-    assert (in_parts - whole).norm() < 1e-6 * whole.norm()
+@pytest.mark.parametrize("micro_batch", [2, 4])
+def test_micro_batches_give_the_mean_of_their_gradients_weighted_by_images(micro_batch):
+    network, images, masks = setting("unet", 7)
+    (entropy, soft_dice, dice), gradient = gradients(network, images, masks, micro_batch)
+    pixels, truth = trainings.PLAN.inputs(images, masks)
+    expected, values = 0, []
+    for part, share in World().micro_batches(7, micro_batch):
+        network.zero_grad()
+        value = BATCH(network(pixels[part]), truth[part])
+        value.backward()
+        expected += share * torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+        values.append(share * value.item())
+    assert len(values) == {2: 3, 4: 2}[micro_batch]
+    assert (gradient - expected).norm() < 1e-6 * expected.norm()
+    assert entropy + soft_dice == pytest.approx(sum(values))
+    assert dice == pytest.approx(image_dice(network(pixels), truth).sum().item())
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_a_gradient_is_shortened_only_where_it_is_longer(count):
-    network, pixels, truth = setting("unet", 7)
-    network.eval()
-    _, _, whole = step(network, pixels, truth, count)
-    _, _, clipped = step(network, pixels, truth, count, clip=whole.norm().item() / 4)
-    torch.testing.assert_close(clipped, whole / 4)
-    _, _, left = step(network, pixels, truth, count, clip=whole.norm().item() * 2)
-    torch.testing.assert_close(left, whole)
+def test_accumulation_is_exact_for_a_loss_that_is_a_mean_over_images():
+    network, images, masks = setting("unet", 6)
+    log, whole = gradients(network, images, masks, None, PER_IMAGE)
+    other, accumulated = gradients(network, images, masks, 2, PER_IMAGE)
+    assert other == pytest.approx(log)
+    assert (accumulated - whole).norm() < 1e-6 * whole.norm()
 
 
-def test_soft_dice_is_that_of_the_whole_batch_with_batch_norm_too():
-    """Each part is normalised by itself; the loss joins them all."""
-    network, pixels, truth = setting("unet", 6)
-    network.train()
-    with torch.no_grad():
-        logits = torch.cat([copy.deepcopy(network)(part) for part in pixels.tensor_split(3)])
-    parts = [bce_dice_loss(*pair).item() for pair in zip(logits.split(2), truth.split(2), strict=True)]
-    loss, _, _ = step(network, pixels, truth, 3)
-    assert loss == pytest.approx(bce_dice_loss(logits, truth).item(), rel=1e-5)
-    assert abs(loss - sum(parts) / 3) > 1e-2
-
-
-def test_running_statistics_move_once_a_part_and_the_first_pass_leaves_no_trace():
-    network, pixels, truth = setting("unet", 6)
-    network.train()
-    expected = copy.deepcopy(network)
-    with torch.no_grad():
-        for part in pixels.tensor_split(3):
-            expected(part)
-    step(network, pixels, truth, 3)
-    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    assert {norm.num_batches_tracked.item() for norm in norms} == {3}
-    assert all(norm.track_running_stats for norm in norms)
-    for (name, value), other in zip(network.named_buffers(), expected.buffers(), strict=True):
-        assert torch.allclose(value, other), name
-
-
-def test_no_part_has_a_single_image_nor_many_more_than_asked_for():
+def test_micro_batches_have_at_least_2_images_and_at_most_as_many_as_asked_for():
     for micro_batch in range(2, 9):
-        training = trainings.settings(**{"train.micro_batch": micro_batch}).training("unet")
         for size in range(2, 40):
-            parts = Team().parts(size, training.parts(size))
-            sizes = [part.stop - part.start for part in parts]
+            parts = World().micro_batches(size, micro_batch)
+            sizes = [part.stop - part.start for part, _ in parts]
+            assert [share for _, share in parts] == pytest.approx([images / size for images in sizes])
             assert sum(sizes) == size
             assert min(sizes) >= 2
-            assert max(sizes) <= micro_batch + (micro_batch == 2)  # two and a rest of one stay together
-    assert trainings.settings().training("unet").parts(1000) == 1
-
-
-def test_training_in_parts_learns_and_differs_only_by_batch_norm():
-    whole, _ = trainings.run(epochs=2, train=trainings.squares(8), batch_size=8)
-    parted, _ = trainings.run(epochs=2, train=trainings.squares(8), batch_size=8, **{"train.micro_batch": 4})
-    for row, other in zip(whole.history, parted.history, strict=True):
-        assert row != other
-        assert row["train_loss"] == pytest.approx(other["train_loss"], abs=0.05)
+            assert max(sizes) <= micro_batch + (micro_batch == 2)  # 3 images cannot be divided
+    assert World().micro_batches(1000, None) == [(slice(0, 1000), 1.0)]

@@ -1,47 +1,28 @@
-"""Augmentation policies by name, as lists of albumentations' transforms (2.0.8, the last MIT release).
+"""Augmentation policies by name: lists of albumentations transforms (2.0.8, the last MIT release).
 
-Images and masks come here as they are packed, at the size that the networks see, so every policy works after the
-resize. The reports' size was 256: a policy that speaks of pixels does more to a smaller image.
+A policy applies to packed samples, at the size of the networks' input. The reports used 256 pixels; a transform whose
+strength is in pixels is stronger on smaller images. Masks are interpolated by nearest neighbor, and pixels from outside
+the image are black and background. docs/reports.md compares the policies with the reports.
 """
 
 import os
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
+import cv2
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks the network for a newer version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise importing it looks for a newer version online
 
 import albumentations as A
-from albumentations.augmentations.geometric import functional as _geometry
 
-Policy = list[A.BasicTransform | A.OneOf]  # all of them in turn; of OneOf one or none
-
-
-class Rotate(A.Rotate):
-    """`A.Rotate`, to the bit, but it makes no matrix for boxes, and does not ask first whether the matrix turns at all:
-    on a small image each takes as long as the turn.
-    """
-
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        none, whole = {"x": 0, "y": 0}, {"x": 1, "y": 1}
-        angle, center = self.py_random.uniform(*self.limit), _geometry.center(params["shape"][:2])
-        matrix = _geometry.create_affine_transformation_matrix(none, none, whole, angle, center)
-        return {"matrix": matrix, "x_min": -1, "x_max": -1, "y_min": -1, "y_max": -1}  # -1: nothing is cut off
-
-    def apply(self, img: np.ndarray, matrix: np.ndarray, **params: Any) -> np.ndarray:
-        how = self.interpolation, self.border_mode, self.fill
-        return _geometry.warp_affine_with_value_extension(img, matrix[:2], img.shape[1::-1], *how)
-
-    def apply_to_mask(self, mask: np.ndarray, matrix: np.ndarray, **params: Any) -> np.ndarray:
-        how = self.mask_interpolation, self.border_mode, self.fill_mask
-        return _geometry.warp_affine_with_value_extension(mask, matrix[:2], mask.shape[1::-1], *how)
+Policy = list[A.BasicTransform | A.BaseCompose]
 
 
-def _report_a(size: int) -> Policy:
-    """Report A's list; values it does not state are the library's."""
+def report_a(size: int) -> Policy:
+    """Policy of report A, with the library's defaults where it states no value: brightness and contrast ±20 %, gamma
+    0.8 to 1.2, noise of 0.2 to 0.44 of the full range, blur with a deviation of 0.5 to 3 pixels."""
     return [
         A.OneOf(
-            [A.RandomResizedCrop((size, size), scale=(0.8, 1.0), ratio=(0.75, 1.33), p=1), Rotate(limit=30, p=1)],
+            [A.RandomResizedCrop((size, size), scale=(0.8, 1.0), ratio=(0.75, 1.33), p=1), A.Rotate(limit=30, p=1)],
             p=0.5,
         ),
         A.OneOf([A.HorizontalFlip(p=1), A.VerticalFlip(p=1)], p=0.5),
@@ -50,71 +31,79 @@ def _report_a(size: int) -> Policy:
     ]
 
 
-def _report_b(size: int) -> Policy:
-    """Report B's list. It came before the resize there: the turn was of a picture that was not stretched yet.
+def report_b(size: int) -> Policy:
+    """Policy of report B, which applied it before resizing: there an image was rotated with its original aspect ratio.
 
-    Values it does not state are the library's: brightness and contrast ±0.2, then 0.8 to 1.2 times both and saturation
-    and any hue, black where a turn looks past the edge.
+    Values that it does not state are the library's defaults: brightness and contrast ±20 %, then brightness, contrast
+    and saturation ±20 % and any hue.
     """
     return [
         A.HorizontalFlip(p=0.5),
         A.RandomBrightnessContrast(p=0.5),
         A.ColorJitter(p=0.5),
-        Rotate(limit=15, p=0.5),
+        A.Rotate(limit=15, p=0.5),
     ]
 
 
-def _report_c(size: int) -> Policy:
-    """Report C's list of torchvision's transforms: all but the flip happen to every image.
+def report_c(size: int) -> Policy:
+    """Policy of report C, as its text describes it. torchvision rotates by nearest neighbor.
 
-    Torchvision's crops have ratios of 3/4 to 4/3 and its shifts are of whole pixels; both are so here. Its turns take
-    the nearest pixel, here they are bilinear.
+    A second listing in the report, of its training code, rotates by ±15° instead and translates by ±10 % after the
+    crop.
     """
     return [
         A.HorizontalFlip(p=0.5),
-        Rotate(limit=20, p=1),
+        A.Rotate(limit=20, interpolation=cv2.INTER_NEAREST, p=1),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0, p=1),
-        A.RandomResizedCrop((size, size), scale=(0.8, 1.0), p=1),
-        A.Affine(translate_percent={"x": (-0.1, 0.1), "y": (-0.1, 0.1)}, p=1),
+        A.RandomResizedCrop((size, size), scale=(0.8, 1.0), ratio=(3 / 4, 4 / 3), p=1),
     ]
 
 
-def _report_d_elastic(size: int) -> Policy:
+def report_d_elastic(size: int) -> Policy:
+    """Policy of report D with elastic deformation alone."""
     return [_elastic(p=0.2)]
 
 
-def _report_d_elastic_or_crop(size: int) -> Policy:
-    """The report says of its crop only that a random part is enlarged to the whole. The libraries' own: 8 to 100 % of
-    the area, ratios of 3/4 to 4/3.
+def report_d_elastic_or_crop(size: int) -> Policy:
+    """Policy of report D with elastic deformation or a random crop, enlarged to the full size.
+
+    The report does not state the crop. These are the defaults of its library: 8 to 100 % of the area, aspect ratios of
+    3/4 to 4/3.
     """
     return [A.OneOf([_elastic(p=1), A.RandomResizedCrop((size, size), p=1)], p=0.2)]
 
 
 def _elastic(p: float) -> A.ElasticTransform:
-    """Report D's, torchvision's with alpha 30: uniform noise, blurred with its sigma of 5 pixels, times 15 pixels.
+    """torchvision's elastic deformation with alpha 30 and sigma 5, bicubic, as in report D.
 
-    Torchvision's alpha is in halves of a pixel: it divides by the size, but places run from -1 to 1. Both are
-    bilinear between pixels.
+    The report states the interpolation; alpha is from its published code, sigma is the default. The displacement is
+    uniform noise, blurred with a deviation of 5 pixels, times alpha / 2 pixels: torchvision divides by the size, but
+    its coordinates run from -1 to 1.
     """
-    return A.ElasticTransform(alpha=30 / 2, sigma=5, noise_distribution="uniform", p=p)
+    return A.ElasticTransform(alpha=30 / 2, sigma=5, interpolation=cv2.INTER_CUBIC, noise_distribution="uniform", p=p)
 
 
-def _ours(size: int) -> Policy:
-    """What paid most in short trainings, see benchmarks/recipe.md: mild changes of place, size and light."""
+def petseg(size: int) -> Policy:
+    """Our policy: what helped most in short trainings, see benchmarks/recipe.md."""
     return [
         A.HorizontalFlip(p=0.5),
-        Rotate(limit=15, p=0.5),
+        A.Rotate(limit=15, p=0.5),
         A.RandomResizedCrop((size, size), scale=(0.7, 1.0), ratio=(0.75, 1.33), p=1),
         A.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0, p=0.5),
     ]
 
 
-POLICIES = {
-    "a": _report_a,
-    "b": _report_b,
-    "c": _report_c,
-    "d_elastic": _report_d_elastic,
-    "d_elastic_or_crop": _report_d_elastic_or_crop,
-    "petseg": _ours,
-    "none": lambda size: [],
+def none(size: int) -> Policy:
+    """No augmentation."""
+    return []
+
+
+POLICIES: dict[str, Callable[[int], Policy]] = {
+    "a": report_a,
+    "b": report_b,
+    "c": report_c,
+    "d_elastic": report_d_elastic,
+    "d_elastic_or_crop": report_d_elastic_or_crop,
+    "petseg": petseg,
+    "none": none,
 }

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from petseg import metrics, models
-from petseg.batches.evaluation import in_order
+from petseg.batches.evaluation import batches_in_order
 from petseg.compute import Plan
 from petseg.runtime import machine
 from petseg.runtime.errors import PetsegError
@@ -60,7 +60,7 @@ def score(
     count = partial(_count, original=original)
 
     def logits_of(number: int) -> tuple[Tensor, Tensor]:
-        image, mask = next(in_order((images, trimaps), batch_size, first=number))
+        image, mask = next(batches_in_order(images, trimaps, batch_size, first=number))
         return _logits(network, image, mask, plan), mask
 
     def both(number: int) -> tuple[Tensor, Tensor]:
@@ -112,7 +112,7 @@ def _count(logits: Tensor, mask: Tensor, first: int, original: Callable[[int], n
 
 @torch.inference_mode()
 def _logits(network: nn.Module, image: Tensor, mask: Tensor, plan: Plan) -> Tensor:
-    """Logits of pet, (B, 1, S, S) float32 on the device, of a batch as `in_order` gives it."""
+    """Logits of pet, (B, 1, S, S) float32 on the device, of a batch as `batches_in_order` gives it."""
     pixels, _ = plan.inputs(image, mask)
     with plan.autocast():
         return models.pet_logit(network(pixels).float())

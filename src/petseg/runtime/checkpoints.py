@@ -4,49 +4,23 @@ A checkpoint belongs to a fingerprint of parameters, data and code: another trai
 """
 
 import contextlib
-import fcntl
 import hashlib
 import io
-import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import torch
 
-from petseg.config.training import Training
 from petseg.runtime.errors import PetsegError
 from petseg.runtime.files import atomic_file
-from petseg.training.distributed import Team
 
 _KEPT = 2  # the newest, and the one before in case that the newest is damaged
 _OUTDATED = 30 * 24 * 3600.0  # seconds after which what nobody continued is removed
 _DIGEST = hashlib.sha256().digest_size
-
-
-def home() -> Path:
-    """Where checkpoints lie: .petseg/checkpoints in the project, also for a queued experiment, whose own folder DVC
-    removes when it ends."""
-    return Path(os.environ.get("DVC_ROOT") or ".") / ".petseg" / "checkpoints"
-
-
-def fingerprint(training: Training, precision: str, data_sha256: str) -> str:
-    """What must be equal for one process to continue another's training, as 16 hex digits.
-
-    That is parameters, the precision that was chosen, data, and code: all modules of petseg that are loaded by now, and
-    the versions of the libraries that compute.
-    """
-    modules = sorted((name, sys.modules[name].__file__) for name in sys.modules if name.split(".")[0] == "petseg")
-    code = {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in modules}
-    libraries = [torch.__version__] + [version(name) for name in ("numpy", "albumentations")]
-    made_by = [training.model_dump(), precision, data_sha256, code, libraries]
-    return hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def interval() -> float:
@@ -128,36 +102,6 @@ class Checkpoints:
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06}.ckpt"
-
-
-@contextmanager
-def alone(folder: Path, team: Team) -> Iterator[None]:
-    """Holds `folder` for this training: of two equal trainings at once, the second waits until the first has ended.
-
-    Args:
-        team: its processes; rank 0 holds the folder, and the others wait for it.
-    """
-    lock = _try_lock(folder) if team.leads else None
-    if team.leads and lock is None:
-        print("another process trains exactly this; waiting for it to end", flush=True)
-    while team.any(team.leads and lock is None):
-        time.sleep(0.2)
-        lock = _try_lock(folder) if team.leads else None
-    with lock or contextlib.nullcontext():
-        yield
-
-
-def _try_lock(folder: Path) -> TextIO | None:
-    """An open file in `folder`, which is made, locked by this process; None if another one has locked it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "lock"
-    with contextlib.suppress(FileNotFoundError, BlockingIOError), contextlib.ExitStack() as on_failure:
-        lock = on_failure.enter_context(open(path, "a"))
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock.fileno()), path.stat()):  # else its owner has just removed it
-            on_failure.pop_all()
-            return lock
-    return None
 
 
 def remove_outdated(folder: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 SENTENCES = "PETSEG_SENTENCES"  # names a folder, see `show`
-STOPS = (signal.SIGTERM, signal.SIGINT)  # what asks a stage to stop
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what asks a stage to stop
 
 
 class PetsegError(Exception):

@@ -86,14 +86,9 @@ def local_processes() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or processes()
 
 
-def has_bf16(device: "torch.device") -> bool:
-    """Whether the hardware itself computes in bfloat16; emulated, it would be slower than float32."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)  # since Ampere
-    flags = _cpu_info("flags", "Features").split()  # x86 and Arm
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+def cpu_flags() -> set[str]:
+    """Instruction set extensions of the CPU, as Linux names them (x86 and Arm); empty elsewhere."""
+    return set(_cpu_info("flags", "Features").split())
 
 
 def describe(device: "torch.device") -> dict[str, str | int]:

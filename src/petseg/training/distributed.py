@@ -1,10 +1,10 @@
-"""The processes of one training. Each holds the whole network and takes its share of every batch."""
+"""The processes of one training. Each has the whole network and a share of every batch."""
 
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -17,12 +17,12 @@ from petseg.runtime.errors import PetsegError
 from petseg.runtime.signals import Interrupted
 from petseg.training.sync_batch_norm import SyncBatchNorm2d
 
-_TIMEOUT = timedelta(minutes=10)  # for a process that neither answers nor is dead
-_PATIENCE = 20  # seconds in which torchrun ends the processes that are left, once one has died
+_TIMEOUT = timedelta(minutes=10)  # for a process that hangs
+_GRACE = 20  # seconds that torchrun has to end the remaining processes after one has died
 
 
-class Team:
-    """This process's place among `size` processes; `rank` 0 alone writes and prints."""
+class World:
+    """This process's place among `size` processes. Only rank 0, the main process, writes and prints."""
 
     def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank, self.size = rank, size
@@ -31,127 +31,127 @@ class Team:
         return "1 process" if self.size == 1 else f"{self.size} processes"
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
-    def share(self, items: list) -> list:
-        """This process's part of a batch: every `size`-th item."""
-        return items[self.rank :: self.size]
+    def micro_batches(self, batch_size: int, micro_batch: int | None) -> list[tuple[slice, float]]:
+        """Divides a batch into micro-batches of at most `micro_batch` images, but of at least 2, for batch norm.
 
-    def parts(self, size: int, count: int) -> list[slice]:
-        """Where the parts of a batch begin and end among this process's images, if all divide it into `count` parts.
-
-        The parts are the same images whatever the number of processes; some may have none of theirs in a part.
+        A micro-batch has the same images however many processes there are.
 
         Args:
-            size: images in the batch, all processes together.
-        """
-        ends = [size * part // count for part in range(count + 1)]  # in the whole batch
-        return [slice(self._before(start), self._before(stop)) for start, stop in pairwise(ends)]
+            batch_size, micro_batch: images of all processes together; None is no division.
 
-    def _before(self, end: int) -> int:
-        """How many of the first `end` images of a batch are this process's."""
-        return len(range(self.rank, end, self.size))
+        Returns:
+            For each, the slice of this process's images, maybe empty, and its share of the batch, in (0, 1].
+        """
+        count = 1 if micro_batch is None else max(1, min(-(-batch_size // micro_batch), batch_size // 2))
+        bounds = [batch_size * part // count for part in range(count + 1)]
+        own = [len(range(self.rank, bound, self.size)) for bound in bounds]  # this process has every size-th image
+        return [
+            (slice(*part), (stop - start) / batch_size)
+            for part, (start, stop) in zip(pairwise(own), pairwise(bounds), strict=True)
+        ]
 
     def sum(self, part: Tensor) -> Tensor:
-        """The sum of every process's `part`; its gradient is that of this process's part alone."""
-        return part if self.size == 1 else _Sum.apply(part)
+        """The sum of `part` over all processes; its gradient goes to this process's part."""
+        return part if self.size == 1 else _AllReduceSum.apply(part)
 
-    def any(self, wish: bool) -> bool:
-        """Whether any process has this wish."""
-        return self.any_of_each(wish)[0]
-
-    def any_of_each(self, *wishes: bool) -> list[bool]:
-        """`any` of several at once. Asked between two steps, on the CPU: it does not wait for a GPU."""
+    def any(self, *flags: bool) -> list[bool]:
+        """For each flag, whether any process has set it. Communicates on the CPU, without waiting for a GPU."""
         if self.size == 1:
-            return list(wishes)
-        counts = torch.tensor(wishes, dtype=torch.int32)
+            return list(flags)
+        counts = torch.tensor(flags, dtype=torch.int32)
         dist.all_reduce(counts, dist.ReduceOp.MAX)
         return [bool(count) for count in counts.tolist()]
 
-    def wait(self) -> None:
-        """Until all processes have come here."""
+    def barrier(self) -> None:
+        """Waits for all processes."""
         self.any(True)
 
-    def from_leader(self, make: Callable[[], Any]) -> Any:
-        """What `make` gives in rank 0, in every process; picklable."""
-        made = [make() if self.leads else None]
+    def from_main(self, make: Callable[[], Any]) -> Any:
+        """What `make` returns in the main process, in every process; picklable."""
+        made = [make() if self.is_main else None]
         if self.size > 1:
             dist.broadcast_object_list(made)
         return made[0]
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network as `loop.train` calls it: gradients become the mean over the processes after each backward pass,
-        batch norm takes its statistics over all of them, and all begin with the weights of rank 0."""
+        """Wraps the network for training: gradients become the mean over processes after each backward pass, batch norm
+        uses the statistics of all processes, and all start with the weights of the main process."""
         if self.size == 1:
             return network
         device = next(network.parameters()).device
-        convert = nn.SyncBatchNorm if device.type == "cuda" else SyncBatchNorm2d
-        ids = [device] if device.type == "cuda" else None
-        network = convert.convert_sync_batchnorm(network)
+        on_gpu = device.type == "cuda"
+        network = (nn.SyncBatchNorm if on_gpu else SyncBatchNorm2d).convert_sync_batchnorm(network)
         for module in network.modules():
             if isinstance(module, nn.SyncBatchNorm):
                 module.register_forward_pre_hook(_float_if_empty)
-        wrapped = nn.parallel.DistributedDataParallel(network, ids, gradient_as_bucket_view=True)
-        wrapped.broadcast_buffers = False  # equal everywhere as it is; torch deprecates the argument of that name
+        wrapped = nn.parallel.DistributedDataParallel(
+            network, [device] if on_gpu else None, gradient_as_bucket_view=True
+        )
+        wrapped.broadcast_buffers = False  # equal in all processes anyway; torch deprecates the argument of this name
         return wrapped
+
+    def accumulate(self, model: nn.Module, last: bool) -> AbstractContextManager:
+        """A context for one micro-batch of gradient accumulation: gradients are exchanged only after the `last`."""
+        return nullcontext() if last or self.size == 1 else model.no_sync()  # pyright: ignore
 
 
 def _float_if_empty(norm: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
-    """Without any image torch's batch norm sends zeros of its input's type, but the other processes send float32."""
+    """Without images, torch's batch norm would send zeros of its input's dtype; the other processes send float32."""
     return (inputs[0].float(),) if len(inputs[0]) == 0 else None
 
 
-class _Sum(torch.autograd.Function):
+class _AllReduceSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: object, part: Tensor) -> Tensor:
+    def forward(ctx: Any, part: Tensor) -> Tensor:
         total = part.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: object, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return gradient
 
 
-def launched() -> bool:
-    """Whether torchrun started this process, which it tells by environment variables."""
+def is_launched() -> bool:
+    """Whether torchrun started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 @contextmanager
-def join(device: torch.device) -> Iterator[Team]:
-    """Yields the team that torchrun has set up, or a team of one.
+def join(device: torch.device) -> Iterator[World]:
+    """Yields the world of the processes that torchrun started, or a world of one.
 
     Raises:
-        PetsegError: another process of the team has died.
+        PetsegError: another process has died.
     """
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    if not launched():
-        yield Team()
+    if not is_launched():
+        yield World()
         return
     try:
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_TIMEOUT)
-        yield Team(dist.get_rank(), dist.get_world_size())
+        yield World(dist.get_rank(), dist.get_world_size())
     except RuntimeError as error:
-        if not _lost_connection(error):
+        if not _is_lost_connection(error):
             raise
-        _wait_for_the_end()
+        _wait_for_torchrun()
         raise PetsegError(f"Another process of this training died ({error}); run the same command again.") from None
-    except Interrupted:  # all stop at the same step
+    except Interrupted:  # all processes stop at the same step
         dist.destroy_process_group()
         raise
     dist.destroy_process_group()
 
 
-def _lost_connection(error: RuntimeError) -> bool:
-    """Whether a collective operation failed because a peer has gone."""
+def _is_lost_connection(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error).lower()
 
 
-def _wait_for_the_end() -> None:
-    """Leaves it to torchrun to end this process, too, and to name the one that died first."""
+def _wait_for_torchrun() -> None:
+    """Lets torchrun end this process, so that it reports the process that died first."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    time.sleep(_PATIENCE)
+    time.sleep(_GRACE)

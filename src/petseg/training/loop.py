@@ -1,9 +1,9 @@
-"""The training of one network, from top to bottom: on a CPU, on a GPU, and on many."""
+"""The training of one network, from top to bottom: on a CPU, on a GPU, and on several."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
@@ -11,205 +11,210 @@ import torch
 from torch import Tensor, nn
 
 from petseg import losses, optim
-from petseg.batches.evaluation import Arrays, in_order
-from petseg.batches.on_device import hold, train_batches
-from petseg.batches.train import EpochOrder, Samples
+from petseg.batches.evaluation import batches_in_order
+from petseg.batches.train import EpochSampler, TrainDataset, loader
 from petseg.compute import Plan
 from petseg.config.training import Training
+from petseg.metrics import image_dice
 from petseg.models import pet_logit
-from petseg.models.weights import snapshot
 from petseg.runtime.errors import PetsegError
-from petseg.runtime.progress import Progress
-from petseg.training.distributed import Team
-from petseg.training.session import Keeper
-from petseg.training.state import Row, State
-from petseg.training.step import Step, image_dice
+from petseg.runtime.progress import Progress, WaitTimer
+from petseg.training.distributed import World
+from petseg.training.session import Checkpointer
+from petseg.training.state import EpochRow, TrainingState
+from petseg.training.step import forward_backward
 
 
 @dataclass
 class Result:
-    """What a training leaves: the best weights, a row an epoch, and how fast it went."""
+    """What a training produces.
 
-    state: dict[str, Tensor]
-    best: Row
-    history: list[Row]
-    started: str  # when this process began, ISO 8601, UTC
-    seconds: float  # that the training took, with those of stopped processes before
-    images_per_second: float  # trained on, the time for validation included
-    waited: float  # share of the time in which this process waited for data
+    Attributes:
+        weights: of the best epoch.
+        best: its row of the history.
+        history: a row for each epoch.
+        run: start (ISO 8601, UTC), seconds, images per second and share of the time spent waiting for data.
+    """
 
-    def scores(self) -> dict[str, float]:
-        """The best row but for its learning rate, rounded for people."""
-        return {key: round(value, 6) for key, value in self.best.items() if key != "lr"}
-
-    def run(self) -> dict[str, str | float]:
-        """When and how fast, rounded for people."""
-        return {
-            "started": self.started,
-            "seconds": round(self.seconds, 1),
-            "images_per_second": round(self.images_per_second, 1),
-            "waited_for_data": round(self.waited, 4),
-        }
+    weights: dict[str, Tensor]
+    best: EpochRow
+    history: list[EpochRow]
+    run: dict[str, str | float]
 
 
 def train(
     network: nn.Module,
-    samples: Samples,
+    dataset: TrainDataset,
     valid: tuple[np.ndarray, np.ndarray],
     params: Training,
     plan: Plan,
-    keeper: Keeper,
-    on_epoch: Callable[[list[Row]], None],
+    world: World,
+    checkpointer: Checkpointer,
+    on_epoch: Callable[[list[EpochRow]], None],
 ) -> Result:
-    """Trains `network` in place and returns the weights of its best epoch by `params.select` (the first of equals).
+    """Trains `network` in place; the result has the weights of the best epoch by `params.select`, the first of equals.
 
     Args:
-        network: (B, 3, H, W) pixels in [0, 255] -> (B, 1, H, W) logits.
-        samples: the train split, augmented.
-        valid: images (N, H, W, 3) and trimaps (N, H, W) of the valid split, uint8.
-        params: epochs, batch size, learning rate and so on.
-        plan: device, precision, memory format, workers.
-        keeper: what the training goes on from, if it was stopped before, and the team of processes that train.
-        on_epoch: called by rank 0 after every epoch with the history so far; its rows hold epoch (from 1), lr,
-            train_loss, valid_loss, train_dice and valid_dice; lr is that of its first step.
+        network: pixels (B, 3, H, W) in [0, 255] -> logits (B, 1, H, W) or (B, 2, H, W).
+        dataset: the train split, augmented.
+        valid: images (N, H, W, 3) and trimaps (N, H, W) of the validation split, uint8.
+        world: the processes that train together; this one gets its share of each batch.
+        checkpointer: resumes a training that was stopped, and saves checkpoints.
+        on_epoch: called by the main process after every epoch with the history so far. Its rows have epoch (from 1),
+            lr (of the first step), and for both splits loss, cross entropy, soft Dice loss and Dice.
 
     Raises:
-        Interrupted: a signal came; a checkpoint was written.
-        PetsegError: the train split has fewer than 2 images; or the loss of a step or of the valid split is not finite,
-            with the epoch, step and learning rate.
+        Interrupted: a signal arrived; a checkpoint was saved.
+        PetsegError: the train split has fewer than 2 images; or a loss is not finite.
     """
-    team = keeper.team
-    order = EpochOrder(len(samples), params.batch_size, samples.seed, team.share, params.epochs)
-    if len(order) == 0:
-        raise PetsegError("The train split has fewer than 2 images, too few to train on; look at data/splits.csv.")
-    average = optim.Average(plan.place(network), params.ema)
-    forward = team.wrap(network)
-    forward = torch.compile(forward, dynamic=False) if plan.compiled else forward
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    sampler = EpochSampler(len(dataset), params.batch_size, params.seed, params.epochs, world.rank, world.size)
+    if not sampler.sizes:
+        raise PetsegError("The train split has fewer than 2 images, too few to train on; see data/splits.csv.")
+    plan.place(network)
+    ema = optim.EMA(network, params.ema)
+    model = world.wrap(network)
+    if plan.compiled:
+        model = torch.compile(model, dynamic=False)
     optimizer = optim.build(network, params.optimizer, params.lr)
-    schedule = optim.Schedule(params.schedule, params.lr, params.epochs, len(order))
-    loss_of = losses.build(params.loss)
-    take_step = Step(forward, optimizer, loss_of, params.clip, plan, team)
-    state = State(network, optimizer, schedule, average, len(order), plan.device)
-    resumed = keeper.resume(state)
-    sizes = order.sizes
-    order.epoch, order.step = state.epoch, state.step
-    prepared, make = train_batches(samples, order, plan.device, plan.workers)
-    valid = hold(*valid, plan.device)
-    progress = Progress(params.network, params.epochs, state, quiet=not team.leads)
-    prepared = progress.waiting_for(prepared)
+    schedule = optim.Schedule(params.schedule, params.lr, params.epochs, len(sampler.sizes))
+    loss = losses.build(params.loss)
+    log = torch.zeros(len(sampler.sizes), 3, dtype=torch.float64, device=plan.device)
+    state = TrainingState(network, optimizer, schedule, ema, log)
+    resumed = checkpointer.resume(state)
+    sampler.epoch, sampler.step = state.epoch, state.step
+    batches = WaitTimer(loader(dataset, sampler, plan.workers, pin_memory=plan.device.type == "cuda"))
+    progress = Progress(params.network, params.epochs * state.steps, state.steps_done, quiet=not world.is_main)
     if resumed:
-        ended = state.ends(params.epochs, params.patience)
-        progress.say("was trained to its end before" if ended else f"goes on from {state}")
-    between_steps = partial(keeper.between_steps, state, progress)
-    while not state.ends(params.epochs, params.patience):
+        progress.say(f"resumes at {state}" if state.epoch < params.epochs else "had already been trained")
+
+    while not state.is_finished(params.epochs, params.patience):
         network.train()
-        for batch in islice(prepared, len(order) - state.step):
-            between_steps()
-            images, masks = make(batch)  # on the device, if it has room for the split
-            size, lr = sizes[state.step], schedule.lr(state.epoch, state.step)
-            optim.set_lr(optimizer, lr)
-            pixels, truth = plan.inputs(images, masks)  # (B, 3, H, W), 0 to 255, and (B, 1, H, W), 0 or 1
-            loss, dice = take_step(pixels, truth, team.parts(size, params.parts(size)))
-            average.update(state.done)
-            state.losses[state.step], state.dices[state.step] = loss, dice  # looking at them would wait for the device
+        for images, masks in islice(batches, state.steps - state.step):
+            checkpointer.maybe_save(state)
+            size = sampler.sizes[state.step]
+            optim.set_lr(optimizer, schedule.lr(state.epoch, state.step))
+            optimizer.zero_grad(set_to_none=True)
+            micro_batches = world.micro_batches(size, params.micro_batch)
+            log[state.step] = forward_backward(model, images, masks, micro_batches, loss, plan, world)
+            if params.clip is not None:
+                nn.utils.clip_grad_norm_(network.parameters(), params.clip)
+            optimizer.step()
+            ema.update(state.steps_done)
             state.step, state.images = state.step + 1, state.images + size
-            if progress.step():
-                check_finite(state.losses[: state.step], params.network, state.epoch, lr)
-                progress.show(state.epoch + 1, state.losses[: state.step].mean().item())
-        between_steps()
-        lr = schedule.lr(state.epoch, 0)
-        check_finite(state.losses, params.network, state.epoch, lr)
-        at_once = params.micro_batch or params.batch_size
-        train_loss, train_dice = means_of_epoch(state, sizes, team)
-        valid_loss, valid_dice = evaluate(average.network, valid, at_once, loss_of, plan, team, between_steps)
-        if not math.isfinite(valid_loss):
-            where = f"after epoch {state.epoch + 1}"
-            raise PetsegError(not_finite(params.network, "valid loss", valid_loss, where, lr))
-        row = {"epoch": state.epoch + 1, "lr": lr, "train_loss": train_loss, "valid_loss": valid_loss}
-        row |= {"train_dice": train_dice, "valid_dice": valid_dice}
+            if progress.advance():
+                check_finite(state, loss, params.network)
+                mean = loss.total(log[: state.step]).mean().item()
+                progress.show(f"epoch {state.epoch + 1}/{params.epochs}, loss {mean:.3f}, {rate(state)}")
+        checkpointer.maybe_save(state)
+
+        check_finite(state, loss, params.network)
+        row = {"epoch": state.epoch + 1, "lr": schedule.lr(state.epoch, 0)}
+        row |= {f"train_{key}": value for key, value in train_scores(log, sampler.sizes, loss).items()}
+        batch_size = params.micro_batch or params.batch_size
+        scores = validate(ema.network, valid, batch_size, loss, plan, world, lambda: checkpointer.maybe_save(state))
+        row |= {f"valid_{key}": value for key, value in scores.items()}
+        if not math.isfinite(row["valid_loss"]):
+            raise not_finite(params.network, "validation loss", row["valid_loss"], f"epoch {row['epoch']}", row["lr"])
         state.history.append(row)
         if is_better(row, state.best, params.select):
-            state.best, state.best_weights = row, snapshot(average.network)
-        if team.leads:
-            on_epoch(state.history)
-        progress.epoch(row)
-        schedule.end_epoch(valid_loss)
+            state.best, state.best_weights = row, snapshot(ema.network)
+        schedule.end_epoch(row["valid_loss"])
         state.epoch, state.step = state.epoch + 1, 0
-    keeper.save(state, progress)  # should what follows not end well, nothing is to be trained again
+        if world.is_main:
+            on_epoch(state.history)
+        progress.say_without_bar(summary(row, params.epochs, state))
+    checkpointer.save(state)  # should a later part of the stage fail, the training need not be repeated
     progress.close()
-    rate = state.images / progress.seconds
-    waited = progress.waited / progress.own_seconds
-    return Result(state.best_weights, state.best, state.history, progress.started, progress.seconds, rate, waited)
+    run = {
+        "started": started,
+        "seconds": round(state.seconds, 1),
+        "images_per_second": round(state.images / state.seconds, 1),
+        "waited_for_data": round(batches.seconds / state.seconds_here, 4),
+    }
+    return Result(state.best_weights, state.best, state.history, run)
 
 
-def is_better(row: Row, best: Row, select: str) -> bool:
-    """Whether an epoch is better than the best so far ({}: there is none) by `valid_dice` or `valid_loss`."""
+@torch.no_grad()
+def validate(
+    network: nn.Module,
+    valid: tuple[np.ndarray, np.ndarray],
+    batch_size: int,
+    loss: losses.Loss,
+    plan: Plan,
+    world: World,
+    before_batch: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Scores the validation split in eval mode: `loss`, `cross_entropy`, `soft_dice` and `dice`.
+
+    Losses are means over batches weighted by their images, Dice is the mean over images. Processes take turns with the
+    batches, so that each image counts once.
+
+    Args:
+        valid: images (N, H, W, 3) and trimaps (N, H, W), uint8.
+        before_batch: called before each turn, by all processes.
+    """
+    network.eval()
+    sums = torch.zeros(3, dtype=torch.float64, device=plan.device)
+    batches = batches_in_order(*valid, batch_size, first=world.rank, step=world.size)
+    for _ in range(0, len(valid[0]), batch_size * world.size):
+        before_batch()
+        for images, masks in islice(batches, 1):  # none if the last turn does not reach this process
+            pixels, truth = plan.inputs(images, masks)
+            with plan.autocast():
+                logits = pet_logit(network(pixels).float())
+            sums[:2] += loss.components(loss.sums(logits, truth)) * len(images)
+            sums[2] += image_dice(logits, truth).sum()
+    return named_scores(world.sum(sums) / len(valid[0]), loss)
+
+
+def train_scores(log: Tensor, sizes: list[int], loss: losses.Loss) -> dict[str, float]:
+    """Scores of an epoch as `validate` returns them, from its log, (steps, 3), and the sizes of its batches."""
+    weights = torch.tensor(sizes, dtype=torch.float64, device=log.device) / sum(sizes)
+    components = (log[:, :2] * weights[:, None]).sum(0)
+    return named_scores(torch.cat([components, log[:, 2:].sum(0) / sum(sizes)]), loss)
+
+
+def named_scores(means: Tensor, loss: losses.Loss) -> dict[str, float]:
+    """Names for cross entropy, soft Dice loss and Dice, (3,), with the loss that they give."""
+    names = ("loss", "cross_entropy", "soft_dice", "dice")
+    return dict(zip(names, [loss.total(means).item(), *means.tolist()], strict=True))
+
+
+def is_better(row: EpochRow, best: EpochRow, select: str) -> bool:
+    """Whether an epoch is better than the best so far (empty: none yet) by `valid_dice` or `valid_loss`."""
     if not best:
         return True
     return row[select] > best[select] if select == "valid_dice" else row[select] < best[select]
 
 
-def means_of_epoch(state: State, sizes: list[int], team: Team) -> tuple[float, float]:
-    """Loss and Dice of the epoch whose steps are all done, as means over the images of all processes.
-
-    Args:
-        sizes: (steps,) images in each step, all processes together.
-    """
-    weights = torch.tensor(sizes, dtype=torch.float64)
-    loss = (state.losses.cpu() * weights).sum().item() / sum(sizes)
-    return loss, team.sum(state.dices).sum().item() / sum(sizes)
+def snapshot(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights on their device."""
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
-@torch.no_grad()
-def evaluate(
-    network: nn.Module,
-    valid: Arrays,
-    batch_size: int,
-    loss_of: losses.Loss,
-    plan: Plan,
-    team: Team,
-    between_steps: Callable[[], None] = lambda: None,
-) -> tuple[float, float]:
-    """Mean loss over batches, weighted by their images, and mean Dice over images, in eval mode without augmentation.
-
-    The processes of a team take turns with the batches, so that each image counts once.
-
-    Args:
-        valid: images (N, H, W, 3) and trimaps (N, H, W), uint8, as `in_order` takes them.
-        between_steps: called by all processes before each batch.
-    """
-    network.eval()
-    sums = torch.zeros(2, dtype=torch.float64, device=plan.device)
-    batches = in_order(valid, batch_size, first=team.rank, every=team.size)
-    for _ in range(0, len(valid[0]), batch_size * team.size):
-        between_steps()
-        for image, mask in islice(batches, 1):  # none where the last turn does not reach all processes
-            pixels, truth = plan.inputs(image, mask)
-            with plan.autocast():
-                logits = pet_logit(network(pixels).float())
-            sums[0] += loss_of(logits, truth) * len(image)
-            sums[1] += image_dice(logits, truth > 0).sum()
-    loss, dice = (team.sum(sums) / len(valid[0])).tolist()
-    return loss, dice
+def rate(state: TrainingState) -> str:
+    return f"{state.images / state.seconds:.0f} images/s"
 
 
-def check_finite(losses: Tensor, name: str, epoch: int, lr: float) -> None:
-    """Stops a training that has gone wrong.
+def summary(row: EpochRow, epochs: int, state: TrainingState) -> str:
+    """One line about an epoch, for people."""
+    minutes = state.seconds / state.epoch * (epochs - state.epoch) / 60
+    return (
+        f"epoch {state.epoch}/{epochs}, loss {row['train_loss']:.3f}, valid loss {row['valid_loss']:.3f}, "
+        f"Dice {row['train_dice']:.4f}, valid Dice {row['valid_dice']:.4f}, {rate(state)}, {minutes:.1f} min left"
+    )
 
-    Args:
-        losses: (steps,) of one epoch so far.
-        epoch: from 0.
 
-    Raises:
-        PetsegError: one of them is NaN or infinite.
-    """
-    bad = (~losses.isfinite()).nonzero()
+def check_finite(state: TrainingState, loss: losses.Loss, name: str) -> None:
+    """Raises PetsegError if the loss of a step of this epoch was NaN or infinite."""
+    values = loss.total(state.log[: state.step])
+    bad = (~values.isfinite()).nonzero()
     if len(bad):
-        step = bad[0].item()
-        where = f"in epoch {epoch + 1}, step {step + 1}"
-        raise PetsegError(not_finite(name, "loss", losses[step].item(), where, lr))
+        step = int(bad[0])
+        where = f"epoch {state.epoch + 1}, step {step + 1}"
+        raise not_finite(name, "loss", values[step].item(), where, state.schedule.lr(state.epoch, step))
 
 
-def not_finite(name: str, what: str, value: float, where: str, lr: float) -> str:
-    """The sentence for a loss that is NaN or infinite."""
-    return f"{name}: the {what} is {value} {where}, at learning rate {lr:.3g}; try a lower lr."
+def not_finite(name: str, what: str, value: float, where: str, lr: float) -> PetsegError:
+    return PetsegError(f"{name}: the {what} is {value} in {where}, at learning rate {lr:.3g}; try a lower lr.")

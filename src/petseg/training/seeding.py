@@ -1,4 +1,4 @@
-"""Equal seeds, equal bytes."""
+"""Seeds and deterministic algorithms: equal runs give equal bytes on one machine."""
 
 import os
 import random
@@ -10,17 +10,17 @@ import torch
 def seed_everything(seed: int, deterministic: bool = True) -> None:
     """Seeds Python, NumPy and torch (all devices), and asks torch for deterministic algorithms.
 
-    On one machine with one set of versions two runs then give the same bytes. On a GPU that holds as far as torch has
-    a deterministic algorithm; where it has none it warns.
+    With the same versions on the same machine, two runs then give the same bytes. torch warns where a GPU has no
+    deterministic algorithm.
 
     Args:
-        deterministic: False lets a GPU choose the fastest algorithms instead, which differ a little from run to run.
+        deterministic: False lets a GPU use the fastest algorithms, whose results differ slightly from run to run.
     """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = not deterministic
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required by cuBLAS
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it; filling took a tenth of a step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # no code reads it; filling took a tenth of a step

@@ -1,91 +1,145 @@
-"""Keeps a training safe: goes on where it was stopped, saves now and then, stops when asked to."""
+"""A training as something that can be stopped and resumed: checkpoints, signals, and the processes that take part."""
 
+import contextlib
+import hashlib
+import json
+import os
 import signal
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 
-from petseg.compute import Plan
+import torch
+
+from petseg.compute import Plan, explain_out_of_memory
 from petseg.config.training import Training
 from petseg.runtime import checkpoints, signals
-from petseg.runtime.progress import Progress
-from petseg.training import distributed, memory
-from petseg.training.state import State
+from petseg.runtime.locks import try_lock
+from petseg.training import distributed
+from petseg.training.distributed import World
+from petseg.training.state import TrainingState
 
 
-class Keeper:
-    """The training calls `resume` once and `between_steps` wherever its state is whole.
+class Checkpointer:
+    """Resumes and saves a training. All processes call its methods at the same steps; the main one writes.
 
     Args:
-        store: the checkpoints of this very training.
-        watch: says whether somebody wants it to stop.
-        processes: all that train together; rank 0 writes.
+        store: the checkpoints of this training.
+        watch: notices signals.
+        world: the processes that train together.
     """
 
-    def __init__(self, store: checkpoints.Checkpoints, watch: signals.Watch, processes: distributed.Team) -> None:
-        self.store, self.watch, self.team = store, watch, processes
+    def __init__(self, store: checkpoints.Checkpoints, watch: signals.Watch, world: World) -> None:
+        self.store, self.watch, self.world = store, watch, world
 
-    def resume(self, state: State) -> bool:
-        """Puts `state` where the newest checkpoint stands; False if there is none."""
-        saved = self.team.from_leader(self.store.load)
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a signal asked this process to stop."""
+        return self.watch.signal is not None
+
+    def resume(self, state: TrainingState) -> bool:
+        """Loads the newest checkpoint into `state`; False if there is none."""
+        saved = self.world.from_main(self.store.load)
         if saved is not None:
-            state.load_dict(saved, dices=self.team.leads)
+            state.load_state_dict(saved)
         return saved is not None
 
-    def between_steps(self, state: State, progress: Progress) -> None:
-        """Saves if it is time to, and ends the training if it is to stop: all processes do so at the same step.
-
-        Args:
-            progress: of the same training, which knows how long it has taken.
+    def maybe_save(self, state: TrainingState) -> None:
+        """Saves a checkpoint if one is due or a process was asked to stop; in the latter case ends the training.
 
         Raises:
-            Interrupted: a signal came to one of the processes; a checkpoint was written.
+            Interrupted: a signal asked one of the processes to stop.
             PetsegError: the disk is full.
         """
-        stop, due = self.team.any_of_each(self.watch.signal is not None, self.team.leads and self.store.due())
+        stop, due = self.world.any(self.stop_requested, self.world.is_main and self.store.due())
         if stop or due:
-            self.save(state, progress)
+            self.save(state)
         if stop:
-            self.team.wait()  # for rank 0, which saves
+            self.world.barrier()  # until the main process has saved
             raise signals.Interrupted(self.watch.signal or signal.SIGTERM, str(state))
 
-    def save(self, state: State, progress: Progress) -> None:
-        """Writes a checkpoint; called by all processes.
+    def save(self, state: TrainingState) -> None:
+        """Saves a checkpoint.
 
         Raises:
             PetsegError: the disk is full.
         """
-        dices = self.team.sum(state.dices)
-        if self.team.leads:
+        if self.world.is_main:
             with self.watch.saving():
-                self.store.save(state.to_dict(dices, progress.seconds))
+                self.store.save(state.state_dict())
 
 
 @contextmanager
-def session(training: Training, plan: Plan, data_sha256: str) -> Iterator[Keeper]:
-    """Yields the keeper of this training; after a good end, and only then, its checkpoints are removed.
+def open_session(training: Training, plan: Plan, data_sha256: str) -> Iterator[tuple[World, Checkpointer]]:
+    """Yields the processes and the checkpointer of a training. If the context ends well, its checkpoints are removed.
+
+    Of two equal trainings at once, the second waits for the first.
+
+    Args:
+        data_sha256: of the data, see `petseg.data.fingerprint`.
 
     Raises:
-        PetsegError: memory ran out, or another process of the team died.
+        PetsegError: memory ran out, or another process died.
     """
-    folder = checkpoints.home() / f"{training.network}-{checkpoints.fingerprint(training, plan.precision, data_sha256)}"
-    with signals.watch() as watch, distributed.join(plan.device) as processes, checkpoints.alone(folder, processes):
+    folder = checkpoint_folder() / f"{training.network}-{fingerprint(training, data_sha256)}"
+    at_once = training.micro_batch or training.batch_size
+    with (
+        signals.watch() as watch,
+        distributed.join(plan.device) as world,
+        exclusive(folder, world),
+    ):
         store = checkpoints.Checkpoints(folder, checkpoints.interval())
-        with memory.explained(training, plan, _smaller(training)):
-            yield Keeper(store, watch, processes)
-        if processes.leads:
+        with explain_out_of_memory(plan, at_once, training.image_size, memory_remedies(training)):
+            yield world, Checkpointer(store, watch, world)
+        if world.is_main:
             store.clear()
             checkpoints.remove_outdated(folder.parent)
 
 
-def _smaller(training: Training) -> list[str]:
-    """What to try where memory ran out."""
+def checkpoint_folder() -> Path:
+    """.petseg/checkpoints of the project; also for a queued experiment, whose own folder DVC removes at its end."""
+    return Path(os.environ.get("DVC_ROOT") or ".") / ".petseg" / "checkpoints"
+
+
+def fingerprint(training: Training, data_sha256: str) -> str:
+    """Identifies a training, as 16 hex digits: only the same training may resume from a checkpoint.
+
+    Covers parameters, data, and code: all modules of petseg that are loaded, and the versions of the libraries that
+    compute.
+    """
+    modules = sorted((name, module.__file__) for name, module in sys.modules.items() if name.split(".")[0] == "petseg")
+    code = {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in modules if file}
+    libraries = [torch.__version__, version("numpy"), version("albumentations")]
+    identity = [training.model_dump(), data_sha256, code, libraries]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@contextmanager
+def exclusive(folder: Path, world: World) -> Iterator[None]:
+    """Holds a lock on `folder`, and waits while another training has it."""
+    lock = try_lock(folder / "lock") if world.is_main else None
+    if world.is_main and lock is None:
+        print("another process runs exactly this training; waiting for it to end", flush=True)
+    while world.any(world.is_main and lock is None)[0]:
+        time.sleep(0.2)
+        lock = try_lock(folder / "lock") if world.is_main else None
+    with lock or contextlib.nullcontext():
+        yield
+
+
+def memory_remedies(training: Training) -> list[str]:
+    """What to try if memory runs out, the best first."""
     at_once = training.micro_batch or training.batch_size
     size = int(training.image_size / 2**0.5) // 64 * 64
-    choices = [f"{training.network}.width={max(4, training.width // 2)}"]
-    if size >= 64:
-        choices.insert(0, f"image_size={size}")
-    if training.micro_batch is None and at_once > 2:
-        choices.insert(0, f"batch_size={at_once // 2}")
+    width = training.width  # pyright: ignore[reportAttributeAccessIssue]  # of the architecture
+    remedies = []
     if at_once > 2:
-        choices.insert(0, f"train.micro_batch={at_once // 2}, which computes the same batch in parts")
-    return choices
+        remedies.append(f"train.micro_batch={at_once // 2} (gradient accumulation)")
+    if training.micro_batch is None and at_once > 2:
+        remedies.append(f"batch_size={at_once // 2}")
+    if size >= 64:
+        remedies.append(f"image_size={size}")
+    return [*remedies, f"{training.network}.width={max(4, width // 2)}"]

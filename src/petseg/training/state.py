@@ -1,82 +1,90 @@
-"""All that a training is made of between two steps: saved and loaded, it goes on as if nothing had happened."""
+"""The state of a training between two steps. Saved and loaded, the training continues to the same bytes."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from petseg.optim import Average, Schedule
+from petseg.optim import EMA, Schedule
 
-Row = dict[str, float]
+EpochRow = dict[str, float]  # a row of plots/train/NAME.csv
 
-_PARTS = ("network", "optimizer", "schedule", "average")
+_MODULES = ("network", "optimizer", "schedule", "ema")
+_VALUES = ("epoch", "step", "images", "history", "best", "best_weights")
 
 
 @dataclass
-class State:
-    """Where a training stands, and what it has found so far.
+class TrainingState:
+    """Where a training is, and its results so far.
 
-    There is no random state in it: order and augmentation depend on (seed, epoch, index) alone, and the networks draw
-    nothing once they are made.
+    There is no random state: order and augmentation depend on (seed, epoch, index) alone, and the networks use no
+    random numbers after initialization.
+
+    Attributes:
+        log: (steps, 3) float64 on the device, of the current epoch: cross entropy, soft Dice loss, sum of the images'
+            Dice.
+        epoch: the current one, from 0.
+        step: the next one, from 0; equal to `steps` if only the validation is left.
+        images: trained on so far.
+        history: a row for each finished epoch.
+        best: row of the best epoch; empty before the first.
+        best_weights: of that epoch.
+        seconds_before: training time of earlier processes that were stopped.
     """
 
     network: nn.Module
     optimizer: Optimizer
     schedule: Schedule
-    average: Average
-    steps: int  # of an epoch
-    device: torch.device
-    epoch: int = 0  # that runs, from 0
-    step: int = 0  # of it to do next; `steps`: only the validation is left
-    losses: Tensor = field(init=False)  # (steps,) of the epoch so far, float32 on the device
-    dices: Tensor = field(init=False)  # (steps,) sums over this process's images, float64 on the device
-    history: list[Row] = field(default_factory=list)
-    best: Row = field(default_factory=dict)
+    ema: EMA
+    log: Tensor
+    epoch: int = 0
+    step: int = 0
+    images: int = 0
+    history: list[EpochRow] = field(default_factory=list)
+    best: EpochRow = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
-    images: int = 0  # trained on, in all
-    seconds: float = 0.0  # before this process went on
-
-    def __post_init__(self) -> None:
-        self.losses = torch.zeros(self.steps, device=self.device)
-        self.dices = torch.zeros(self.steps, dtype=torch.float64, device=self.device)
+    seconds_before: float = 0.0
+    _started: float = field(default_factory=time.perf_counter)
 
     def __str__(self) -> str:
-        what = f"step {self.step + 1}" if self.step < self.steps else "its validation"
-        return f"epoch {self.epoch + 1}, {what}"
+        position = f"step {self.step + 1}" if self.step < self.steps else "its validation"
+        return f"epoch {self.epoch + 1}, {position}"
 
     @property
-    def done(self) -> int:
+    def steps(self) -> int:
+        """Steps per epoch."""
+        return len(self.log)
+
+    @property
+    def steps_done(self) -> int:
         """Steps of the whole training so far."""
         return self.epoch * self.steps + self.step
 
-    def ends(self, epochs: int, patience: int | None) -> bool:
-        """Whether the last epoch is over, or `patience` epochs in a row brought none better than the best."""
-        stopped = patience is not None and bool(self.best) and self.epoch - self.best["epoch"] >= patience
-        return stopped or self.epoch >= epochs
+    @property
+    def seconds_here(self) -> float:
+        """Training time of this process."""
+        return time.perf_counter() - self._started
 
-    def to_dict(self, dices: Tensor, seconds: float) -> dict[str, Any]:
-        """Tensors and plain values.
+    @property
+    def seconds(self) -> float:
+        """Training time so far, including earlier processes."""
+        return self.seconds_before + self.seconds_here
 
-        Args:
-            dices: as `self.dices`, but sums over the images of all processes.
-            seconds: of the whole training so far.
-        """
-        plain = ("epoch", "step", "losses", "history", "best", "best_weights", "images")
-        parts = {name: getattr(self, name).state_dict() for name in _PARTS}
-        return parts | {name: getattr(self, name) for name in plain} | {"dices": dices, "seconds": seconds}
+    def is_finished(self, epochs: int, patience: int | None) -> bool:
+        """Whether all epochs are done, or none of the last `patience` epochs was better than the best."""
+        stopped_early = patience is not None and bool(self.best) and self.epoch - self.best["epoch"] >= patience
+        return stopped_early or self.epoch >= epochs
 
-    def load_dict(self, saved: dict[str, Any], dices: bool) -> None:
-        """Goes where `saved` stands, in place.
+    def state_dict(self) -> dict[str, Any]:
+        modules = {name: getattr(self, name).state_dict() for name in _MODULES}
+        return modules | {name: getattr(self, name) for name in _VALUES} | {"log": self.log, "seconds": self.seconds}
 
-        Args:
-            dices: take the sums of Dice too; one process of a team does, the others start from 0.
-        """
-        for name in _PARTS:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        for name in _MODULES:
             getattr(self, name).load_state_dict(saved[name])
-        for name in ("epoch", "step", "history", "best", "best_weights", "images", "seconds"):
+        for name in _VALUES:
             setattr(self, name, saved[name])
-        self.losses.copy_(saved["losses"])
-        if dices:
-            self.dices.copy_(saved["dices"])
+        self.log.copy_(saved["log"])
+        self.seconds_before = saved["seconds"]

@@ -14,7 +14,7 @@ from support import forks
 
 
 def run(size, job, *args):
-    """What `job(team, *args)` returns and what it prints in each of so many processes, as a list of pairs by rank."""
+    """What `job(world, *args)` returns and what it prints in each of so many processes, as a list of pairs by rank."""
     context = forks.server("torch", "support.trainings")
     store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as torchrun's agent has one
     pipes = [context.Pipe(duplex=False) for _ in range(size)]
@@ -46,8 +46,8 @@ def _member(rank, size, port, pipe, job, args):
     os.environ |= {"TORCHELASTIC_RUN_ID": "test", "TORCHELASTIC_USE_AGENT_STORE": "True"}
     printed = io.StringIO()
     try:
-        with redirect_stdout(printed), distributed.join(torch.device("cpu")) as processes:
-            value = job(processes, *args)
+        with redirect_stdout(printed), distributed.join(torch.device("cpu")) as world:
+            value = job(world, *args)
         told = True, printed.getvalue(), value
     except BaseException:
         told = False, traceback.format_exc(), None

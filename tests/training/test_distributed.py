@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from petseg.batches.train import EpochOrder
+from petseg.batches.train import EpochSampler
 from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
 from petseg.runtime.signals import Interrupted
 from petseg.training import loop
-from petseg.training.distributed import Team
-from petseg.training.session import Keeper
+from petseg.training.distributed import World
+from petseg.training.session import Checkpointer
 from petseg.training.sync_batch_norm import SyncBatchNorm2d
-from support import teams, trainings
+from support import trainings, worlds
 
 # Steps of 8, 8, 8 and of what is left, over which four processes share unevenly; five epochs are 20 steps. One pixel
 # where rounding opens a ReLU that was shut changes a small network's gradient by a percent, and Adam makes more of it
@@ -32,69 +32,70 @@ CASES = {
 VALID = 11  # two batches of 8 and 3, which two and four processes take turns with
 
 
-class Noting(Keeper):
-    """Notes the loss of every step."""
+class Recorder(Checkpointer):
+    """Records the loss of every step."""
 
-    def __init__(self, keep):
-        super().__init__(keep.store, keep.watch, keep.team)
+    def __init__(self, other):
+        super().__init__(other.store, other.watch, other.world)
         self.losses = {}
 
-    def between_steps(self, state, progress):
+    def maybe_save(self, state):
         if state.step:
-            self.losses[state.epoch, state.step] = state.losses[state.step - 1].item()
-        super().between_steps(state, progress)
+            self.losses[state.epoch, state.step] = state.log[state.step - 1, :2].sum().item()
+        super().maybe_save(state)
 
 
-def train(case, team=None):
-    """The loss of every step, the history, the weights, and how often the history was told."""
+def train(case, world=None):
+    """The loss of every step, the history, the weights, and the lengths of the history that were reported."""
     name, images, overrides = CASES[case]
-    keep, told = Noting(trainings.keeper(team=team)), []
+    recorder, reported = Recorder(trainings.checkpointer(world=world)), []
     result, _ = trainings.run(
         name,
         train=trainings.squares(images),
         valid=trainings.squares(VALID, seed=1),
-        keep=keep,
-        on_epoch=lambda rows: told.append(len(rows)),
+        checkpoints=recorder,
+        world=world,
+        on_epoch=lambda rows: reported.append(len(rows)),
         **overrides,
     )
-    return list(keep.losses.values()), result.history, result.state, told
+    return list(recorder.losses.values()), result.history, result.weights, reported
 
 
-def normalise(inputs, gradients, team=None):
+def normalize(inputs, gradients, world=None):
     """Batch norm of this process's share: outcome, gradients of input, weight and bias, running mean and variance."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Sequential(nn.BatchNorm2d(3)))
     with torch.no_grad():
         network[0][0].weight.uniform_(0.5, 1.5)
         network[0][0].bias.uniform_(-1, 1)
-    if team:
+    if world:
         assert type(SyncBatchNorm2d.convert_sync_batchnorm(network)[0][0]) is SyncBatchNorm2d
-    share = (team or Team()).share
-    x = inputs[share(list(range(len(inputs))))].requires_grad_(True)
+    share = slice(world.rank, None, world.size) if world else slice(None)
+    x = inputs[share].clone().requires_grad_(True)
     y = network(x)
-    y.backward(gradients[share(list(range(len(inputs))))])
+    y.backward(gradients[share])
     norm = network[0][0]
     return y.detach(), x.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var
 
 
-def ask(team):
-    """What a team answers: wishes, a sum and its gradient, rank 0's own."""
-    part = torch.tensor([1.0 + team.rank], requires_grad=True)
-    total = team.sum(part)
+def communicate(world):
+    """Flags, a sum and its gradient, and a value of the main process."""
+    part = torch.tensor([1.0 + world.rank], requires_grad=True)
+    total = world.sum(part)
     (3 * total).sum().backward()
-    wishes = [team.any(team.rank == 1), team.any(False), team.any(True)]
-    return wishes, total.item(), part.grad.item(), team.from_leader(lambda: f"made by {team.rank}")
+    flags = world.any(world.rank == 1, False, True)
+    return flags, total.item(), part.grad.item(), world.from_main(lambda: f"made by {world.rank}")
 
 
 def cases(size):
-    """Those that so many processes train: four on few cores spend their time waiting for each other."""
+    """What so many processes train: four on few cores spend their time waiting for each other."""
     return list(CASES) if size == 2 else ["unet", "resnet34_unet"]
 
 
-def everything(team, maps):
-    """All that the tests below look at: starting processes costs more than what they do."""
-    trained = {case: train(case, team) for case in cases(team.size)}
-    return trained | {"norm": normalise(*maps, team), "answers": ask(team)}
+def everything(world, maps):
+    """All results that the tests below check: starting processes takes longer than their work."""
+    trained = {case: train(case, world) for case in cases(world.size)}
+    return trained | {"norm": normalize(*maps, world), "communication": communicate(world)}
 
 
 @cache
@@ -105,8 +106,8 @@ def maps():
 
 
 @pytest.fixture(scope="module", params=[2, 4])
-def team(request):
-    return teams.run(request.param, everything, maps())
+def results(request):
+    return worlds.run(request.param, everything, maps())
 
 
 @cache
@@ -114,42 +115,43 @@ def alone(case):
     return train(case)
 
 
-def test_the_loss_of_every_step_agrees(team):
-    for case in cases(len(team)):
+def test_the_loss_of_every_step_agrees(results):
+    for case in cases(len(results)):
         losses, history, state, _ = alone(case)
-        shared, rows, weights, _ = team[0][0][case]
+        shared, rows, weights, _ = results[0][0][case]
         assert len(losses) == 20
         assert len(set(losses)) == 20
         assert shared == pytest.approx(losses, abs=1e-5)
         for row, expected in zip(rows, history, strict=True):
             assert row == pytest.approx(expected, abs=1e-4)  # a Dice counts pixels, and one may lie on the threshold
-            assert row["valid_loss"] == pytest.approx(expected["valid_loss"], abs=1e-5)
+            for key in ("valid_loss", "train_loss", "train_cross_entropy", "valid_soft_dice"):
+                assert row[key] == pytest.approx(expected[key], abs=1e-5)
         off = [(weights[key].double() - value.double()).abs().mean().item() for key, value in state.items()]
         assert max(off) < 1e-5
 
 
-def test_all_processes_end_with_the_same_and_rank_0_alone_tells(team):
-    (first, said), *others = team
-    assert all(f"{name} 5/5: loss" in said for name in NETWORKS)
+def test_all_processes_have_the_same_result_and_only_the_main_process_prints(results):
+    (first, printed), *others = results
+    assert all(f"{name}: epoch 5/5, loss" in printed for name in NETWORKS)
     for other, printed in others:
         assert printed == ""
-        for case in cases(len(team)):
+        for case in cases(len(results)):
             assert first[case][3] == [1, 2, 3, 4, 5]
             assert other[case][3] == []
             assert other[case][:2] == first[case][:2]
             assert all(torch.equal(other[case][2][key], value) for key, value in first[case][2].items())
 
 
-def test_a_team_answers_in_one_voice(team):
-    size = len(team)
-    for value, _ in team:
-        assert value["answers"] == ([True, False, True], size * (size + 1) / 2, 3.0, "made by 0")
+def test_processes_communicate(results):
+    size = len(results)
+    for value, _ in results:
+        assert value["communication"] == ([True, False, True], size * (size + 1) / 2, 3.0, "made by 0")
 
 
-def test_batch_norm_has_the_bits_of_all_images_in_one_process(team):
-    size = len(team)
-    y, dx, weight, bias, mean, variance = normalise(*maps())
-    shares = [value["norm"] for value, _ in team]
+def test_synchronized_batch_norm_equals_one_process_with_all_images(results):
+    size = len(results)
+    y, dx, weight, bias, mean, variance = normalize(*maps())
+    shares = [value["norm"] for value, _ in results]
     for rank, share in enumerate(shares):
         assert torch.equal(share[0], y[rank::size])
         assert torch.allclose(share[1], dx[rank::size], atol=1e-6)
@@ -159,24 +161,25 @@ def test_batch_norm_has_the_bits_of_all_images_in_one_process(team):
     assert torch.allclose(sum(share[3] for share in shares), bias, atol=1e-4)
 
 
-def go_on(team, folder, looks):
-    """Trains until it is stopped; where that was."""
-    watch = trainings.StopAt(looks if team.rank == 0 else 10**6)  # one signal is enough for all
+def train_until(world, folder, looks):
+    """Trains until it is stopped; returns the position."""
+    watch = trainings.StopAt(looks if world.rank == 0 else 10**6)  # one signal is enough for all
+    checkpoints = trainings.checkpointer(folder, watch=watch, world=world)
     try:
-        trainings.run(keep=trainings.keeper(folder, watch=watch, team=team), seed=4, lr=1e-4)
+        trainings.run(checkpoints=checkpoints, world=world, seed=4, lr=1e-4)
     except Interrupted as stopped:
         return str(stopped)
 
 
-def test_a_training_goes_on_with_another_number_of_processes(tmp_path):
+def test_a_training_resumes_with_another_number_of_processes(tmp_path):
     """10 images in steps of 4, 4 and 2 and two batches to validate, which two processes do at once."""
     expected, _ = trainings.run(seed=4, lr=1e-4)
-    assert "epoch 1, step 3" in go_on(Team(), tmp_path, 3)
-    stops = [value for value, _ in teams.run(2, go_on, tmp_path, 5)]
+    assert "epoch 1, step 3" in train_until(World(), tmp_path, 3)
+    stops = [value for value, _ in worlds.run(2, train_until, tmp_path, 5)]
     assert len(set(stops)) == 1
     assert "epoch 2, step 2" in stops[0]
-    assert "epoch 2, its validation" in go_on(Team(), tmp_path, 3)
-    resumed, _ = trainings.run(keep=trainings.keeper(tmp_path), seed=4, lr=1e-4)
+    assert "epoch 2, its validation" in train_until(World(), tmp_path, 3)
+    resumed, _ = trainings.run(checkpoints=trainings.checkpointer(tmp_path), seed=4, lr=1e-4)
     assert len(resumed.history) == 3
     for row, same in zip(resumed.history, expected.history, strict=True):
         assert row == pytest.approx(same, abs=1e-4)
@@ -184,22 +187,21 @@ def test_a_training_goes_on_with_another_number_of_processes(tmp_path):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
-def test_shares_and_parts_are_the_whole_batch_whatever_the_number_of_processes(size):
-    members = [Team(rank, size) for rank in range(size)]
-    orders = [EpochOrder(27, 8, seed=3, share=member.share) for member in members]
-    for batch, *shares in zip(EpochOrder(27, 8, seed=3), *orders, strict=True):
-        assert sorted(batch) == sorted(key for share in shares for key in share)
-        ends = [math.floor(len(batch) * part / 3) for part in range(4)]
-        slices = [member.parts(len(batch), 3) for member in members]
-        for part in range(3):
-            together = [key for share, parts in zip(shares, slices, strict=True) for key in share[parts[part]]]
-            assert sorted(together) == sorted(batch[ends[part] : ends[part + 1]])
+def test_micro_batches_have_the_same_images_whatever_the_number_of_processes(size):
+    members = [World(rank, size) for rank in range(size)]
+    samplers = [EpochSampler(27, 8, 3, 1, member.rank, size) for member in members]
+    for batch, *shares in zip(EpochSampler(27, 8, 3, 1), *samplers, strict=True):
+        slices = [member.micro_batches(len(batch), 3) for member in members]
+        for number, (part, weight) in enumerate(World().micro_batches(len(batch), 3)):
+            together = [key for share, parts in zip(shares, slices, strict=True) for key in share[parts[number][0]]]
+            assert sorted(together) == sorted(batch[part])
+            assert {parts[number][1] for parts in slices} == {weight}
 
 
 @pytest.mark.parametrize("count", [1, 7, 8])
 @pytest.mark.parametrize("size", [2, 3, 4])
 def test_validation_counts_each_image_once(count, size):
-    """The processes' sums, one after the other; each divides by the number of all images."""
+    """The sums of the processes, one after the other; each divides by the number of all images."""
     _, network = trainings.run(epochs=1)
     images, trimaps = trainings.squares(count, seed=4)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
@@ -207,17 +209,16 @@ def test_validation_counts_each_image_once(count, size):
     with torch.no_grad():
         network.head.bias -= network(pixels).median()  # half of all pixels are pet: no Dice is 0 or 1
 
-    class Member(Team):
+    class Member(World):
         def sum(self, part):
             return part
 
-    def figures(team):
-        return loop.evaluate(network, (images, trimaps), 2, Loss(1.0, 1.0), trainings.PLAN, team)
+    def scores(world, before_batch=lambda: None):
+        loss = Loss(1.0, 1.0)
+        return loop.validate(network, (images, trimaps), 2, loss, trainings.PLAN, world, before_batch)
 
-    looks = []
-    parts = [figures(Member(rank, size)) for rank in range(size)]
-    loop.evaluate(
-        network, (images, trimaps), 2, Loss(1.0, 1.0), trainings.PLAN, Member(0, size), lambda: looks.append(0)
-    )
-    assert len(looks) == math.ceil(math.ceil(count / 2) / size)
-    assert [sum(part) for part in zip(*parts, strict=True)] == pytest.approx(figures(Team()))
+    turns = []
+    parts = [scores(Member(rank, size)) for rank in range(size)]
+    scores(Member(0, size), lambda: turns.append(0))
+    assert len(turns) == math.ceil(math.ceil(count / 2) / size)
+    assert {key: sum(part[key] for part in parts) for key in parts[0]} == pytest.approx(scores(World()))
