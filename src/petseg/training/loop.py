@@ -91,6 +91,7 @@ def train(
     while not state.is_finished(params.epochs, params.patience):
         network.train()
         for images, masks in islice(batches, state.steps - state.step):
+            state.seconds_waited = batches.seconds
             checkpointer.maybe_save(state)
             size = sampler.sizes[state.step]
             optim.set_lr(optimizer, schedule.lr(state.epoch, state.step))
@@ -130,7 +131,7 @@ def train(
         "started": started,
         "seconds": round(state.seconds, 1),
         "images_per_second": round(state.images / state.seconds, 1),
-        "waited_for_data": round(batches.seconds / state.seconds_here, 4),
+        "waited_for_data": round(state.seconds_waited / state.seconds_here, 4),
     }
     return Result(state.best_weights, state.best, state.history, run)
 

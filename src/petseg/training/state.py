@@ -32,6 +32,7 @@ class TrainingState:
         best: row of the best epoch; empty before the first.
         best_weights: of that epoch.
         seconds_before: training time of earlier processes that were stopped.
+        seconds_waited: time that this process has spent waiting for data.
     """
 
     network: nn.Module
@@ -46,6 +47,7 @@ class TrainingState:
     best: EpochRow = field(default_factory=dict)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     seconds_before: float = 0.0
+    seconds_waited: float = 0.0
     _started: float = field(default_factory=time.perf_counter)
 
     def __str__(self) -> str:
