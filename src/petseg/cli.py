@@ -12,9 +12,8 @@ from petseg.recipes import catalog, run
 from petseg.runtime import errors
 
 # Without rich, help and usage errors are plain text that can be searched and piped.
-_SETTINGS = {"no_args_is_help": True, "rich_markup_mode": None}
-app = typer.Typer(**_SETTINGS, pretty_exceptions_enable=False)
-recipe = typer.Typer(**_SETTINGS)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+recipe = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(recipe, name="recipe")
 
 
