@@ -88,7 +88,7 @@ def test_recipe_names_are_completed(project):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["recipe", "aply"], "No such command 'aply'"),
+        (["recipe", "applyy"], "No such command 'applyy'"),
         (["recipe", "show"], "Missing argument 'NAME'"),
         (["recipe", "list", "--nosuch"], "--nosuch"),
     ],
@@ -162,7 +162,7 @@ def test_a_sweep_is_passed_on_as_written(project):
     [
         (["a", "oxfrod"], "recipes/oxfrod.yaml does not exist; the nearest recipe is oxford."),
         (["a", "d", "-S", "loss.bce=1"], "params.yaml with recipes/d.yaml -S loss.bce=1: unet.classes is 2, but"),
-        (["a", "-S", "unet.widht=8"], "-S unet.widht=8: unet.widht is not a parameter; the nearest one is unet.width."),
+        (["a", "-S", "unet.widthh=8"], "unet.widthh is not a parameter; the nearest one is unet.width."),
         (["c", "-S", "epochs=1"], "-S epochs=1: unet trains for 1 epochs, but schedule.name is plateau"),
         (["a", "-S", "train.ema=1"], "-S train.ema=1: train.ema is 1: "),
         (["a", "-S", "seed"], "'seed' is not an override"),

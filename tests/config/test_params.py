@@ -37,16 +37,16 @@ def ranges(schema: dict, section: dict, prefix: str = "") -> Iterator[tuple[str,
 
 def test_the_comments_give_the_range_of_every_number():
     schema = type(params.load(COMMITTED)).model_json_schema()
-    section, key, told = "", "", {}
+    section, key, given = "", "", {}
     for line in COMMITTED.read_text().splitlines():
         if match := re.fullmatch(r"(\w+):", line):
             section = f"{match[1]}."
         elif match := re.match(r"( *)(\w+):", line):
             key = (section if match[1] else "") + match[2]
         if match := re.search(r"([\d.e-]+) (?:to|and) (2\^32 - 1|[\d.e]+)$", line):
-            told[key] = (float(match[1]), 2**32 - 1 if "^" in match[2] else float(match[2]))
+            given[key] = (float(match[1]), 2**32 - 1 if "^" in match[2] else float(match[2]))
     shared = {f"{network}.{key}" for network in NETWORKS for key in ("lr", "epochs", "batch_size")}
-    assert told == {key: limits for key, limits in ranges(schema, schema) if key not in shared}
+    assert given == {key: limits for key, limits in ranges(schema, schema) if key not in shared}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_notations_of_a_learning_rate(file, text, value):
     ("override", "words"),
     [
         ("lrr=1e-4", ["lrr is not a parameter", "is lr."]),
-        ("unet.widht=32", ["unet.widht is not a parameter", "unet.width"]),
+        ("unet.widthh=32", ["unet.widthh is not a parameter", "unet.width"]),
         ("data.md5.image=0", ["data.md5.image ", "data.md5.images"]),
         ("lr=fast", ["lr is 'fast'", "number"]),
         ("train.precision=auto", ["train.precision is 'auto'", "'fp32' or 'bf16'"]),

@@ -13,7 +13,7 @@ COPYING = "stages: {copy: {cmd: cp params.yaml seen.yaml, params: [%s], metrics:
 
 
 def petseg(project, *arguments):
-    """`petseg` with the code of the copy, whatever is installed."""
+    """`petseg` with the code of the copy, not the installed one."""
     return project.run("python", "-m", "petseg", *arguments, PYTHONPATH=str(project.folder / "src"))
 
 

@@ -208,7 +208,7 @@ def test_apply_replaces_the_file_only_with_the_right_values(file, monkeypatch):
     ("text", "words"),
     [
         ("lrr: 1e-3", ["lrr is not a parameter; the nearest one is lr."]),
-        ("unet: {widht: 8}", ["unet.widht is not a parameter; the nearest one is unet.width."]),
+        ("unet: {widthh: 8}", ["unet.widthh is not a parameter; the nearest one is unet.width."]),
         ("unet: 3", ["unet is 3, but it is a section"]),
         ("1: 2", ["1 is not a parameter"]),
         ("lr: fast", ["lr is 'fast'"]),
@@ -238,7 +238,7 @@ def test_an_error_in_a_recipe_is_one_sentence_and_changes_nothing(file, text, wo
     ("name", "words"),
     [
         ("oxfrod", "the nearest recipe is oxford."),
-        ("defualt", "the nearest recipe is default."),
+        ("defaultt", "the nearest recipe is default."),
         ("xyz", f"the recipes are default, {', '.join(NAMES)}."),
         ("../params", "the recipes are"),
         ("", "the recipes are"),
@@ -253,7 +253,7 @@ def test_an_unknown_name_is_answered_with_known_ones(file, name, words):
     ("override", "words"),
     [
         ("epochs=0", "-S epochs=0: epochs is 0"),
-        ("unet.widht=8", "-S unet.widht=8: unet.widht is not a parameter"),
+        ("unet.widthh=8", "-S unet.widthh=8: unet.widthh is not a parameter"),
         ("loss.bce=1", "params.yaml with .*recipes/d.yaml -S seed=1 -S loss.bce=1: unet.classes is 2, but loss.bce"),
         ("=1", "not an override"),
     ],

@@ -1,7 +1,7 @@
 """Recipes: named overrides of params.yaml, one file recipes/NAME.yaml each. Lists, shows and applies them.
 
-Parameters that a recipe does not name keep their value in params.yaml. The recipe `default` stands for params.yaml as
-committed, whatever experiments have changed in the file since.
+Parameters that a recipe does not name keep their value in params.yaml. The recipe `default` is params.yaml as
+committed, not as experiments have left it.
 """
 
 import contextlib
