@@ -1,4 +1,4 @@
-"""`python -m petseg`, for where the command `petseg` is not installed."""
+"""`python -m petseg`, the command `petseg` where it is not on the PATH."""
 
 from petseg.cli import main
 

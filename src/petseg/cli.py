@@ -1,54 +1,145 @@
-"""The command `petseg`: what is no stage of the pipeline."""
+"""The command `petseg`: parses arguments, calls the package and prints."""
 
-import argparse
 import signal
+from pathlib import Path
+from typing import Annotated
 
-from petseg.recipes import catalog
+import typer
+
+from petseg import __version__
+from petseg.config.overrides import recipe_names
+from petseg.recipes import catalog, run
 from petseg.runtime import errors
+
+# Without rich, help and usage errors are plain text that can be searched and piped.
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+recipe = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(recipe, name="recipe")
 
 
 def main() -> None:
-    """Runs the command line and ends the process: status 0, or one sentence and the error's status."""
-    arguments = _parser().parse_args()
+    """Runs the command line and ends the process: status 0, or one sentence on stderr and the status of the error."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the reader of a pipe may end first, as `head` does
-    errors.run(lambda: arguments.run(arguments))
+    app(prog_name="petseg")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="petseg", description="What is no stage of the pipeline.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    recipe = commands.add_parser("recipe", help="named settings: list, show, apply or run them")
-    _recipe(recipe.add_subparsers(required=True, metavar="COMMAND"))
-    return parser
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"petseg {__version__}")
+        raise typer.Exit
 
 
-def _recipe(commands: argparse._SubParsersAction) -> None:
-    listing = commands.add_parser("list", help="all recipes, a line each")
-    listing.set_defaults(run=lambda arguments: print(catalog.table()))
-
-    show = commands.add_parser("show", help="all parameters of a recipe, with what differs from the default marked")
-    show.add_argument("name", metavar="NAME")
-    show.set_defaults(run=lambda arguments: print(catalog.show(arguments.name)))
-
-    apply = commands.add_parser("apply", help="write a recipe's values to params.yaml, whose comments stay")
-    apply.add_argument("name", metavar="NAME")
-    apply.add_argument("--force", action="store_true", help="even if edits that are not committed are lost")
-    apply.set_defaults(run=_apply)
-
-    run = commands.add_parser("run", help="run a recipe as an experiment of DVC; several are queued")
-    run.add_argument("names", metavar="NAME", nargs="+")
-    run.add_argument(
-        "-S",
-        "--set-param",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="a value that wins over the recipe's, as of `dvc exp run`; `seed=range(0,3)` queues three experiments",
-    )
-    run.set_defaults(run=lambda arguments: run.run(arguments.names, arguments.overrides))
+def _complete_recipe(incomplete: str) -> list[str]:
+    return [name for name in recipe_names(Path()) if name.startswith(incomplete)]
 
 
-def _apply(arguments: argparse.Namespace) -> None:
-    changed = catalog.apply(arguments.name, force=arguments.force)
-    print(f"{catalog.PARAMS} holds recipe {arguments.name} now (values changed: {changed}); `dvc repro` runs it.")
+_NAME = typer.Argument(metavar="NAME", help="A recipe, see `petseg recipe list`.", autocompletion=_complete_recipe)
+
+
+@app.callback()
+def petseg(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Tools around the petseg pipeline, which trains UNet and ResNet34-UNet to segment pets.
+
+    Run them in the top folder of the project. The pipeline itself is run by DVC: `dvc repro`.
+
+    \b
+    Examples:
+      petseg recipe list             what can be trained
+      petseg recipe run laptop       train and evaluate one of them
+      petseg recipe run --help       more about a command
+    """
+
+
+@recipe.callback()
+def recipes() -> None:
+    """List, show, apply and run recipes: named sets of hyperparameters.
+
+    A recipe is a file recipes/NAME.yaml with values that replace those of params.yaml. The recipe `default` is
+    params.yaml as committed.
+
+    \b
+    Examples:
+      petseg recipe show laptop
+      petseg recipe run laptop -S epochs=10
+    """
+
+
+@recipe.command("list")
+def list_recipes() -> None:
+    """List all recipes, one per line.
+
+    Two values such as 20/60 are those of UNet and of ResNet34-UNet.
+
+    \b
+    Example:
+      petseg recipe list
+    """
+    errors.run(lambda: print(catalog.table()))
+
+
+@recipe.command()
+def show(name: Annotated[str, _NAME]) -> None:
+    """Show all parameters of a recipe.
+
+    Lines that start with > differ from params.yaml as committed.
+
+    \b
+    Example:
+      petseg recipe show laptop
+    """
+    errors.run(lambda: print(catalog.show(name)))
+
+
+@recipe.command()
+def apply(
+    name: Annotated[str, _NAME],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite params.yaml even if your edits are lost.")] = False,
+) -> None:
+    """Write the values of a recipe to params.yaml.
+
+    Comments are kept. Values that you edited and did not commit are not overwritten without --force. `dvc repro` then
+    runs the pipeline with the recipe; `petseg recipe apply default` restores params.yaml.
+
+    \b
+    Example:
+      petseg recipe apply laptop && dvc repro
+    """
+
+    def main() -> None:
+        changed = catalog.apply(name, force=force)
+        print(f"params.yaml now has the values of recipe {name} ({changed} changed); run them with `dvc repro`.")
+
+    errors.run(main)
+
+
+@recipe.command("run")
+def run_recipes(
+    names: Annotated[list[str], _NAME],
+    overrides: Annotated[
+        list[str],
+        typer.Option(
+            "-S",
+            "--set-param",
+            metavar="KEY=VALUE",
+            help="Replace a value of the recipe, as `dvc exp run -S` does; can be repeated. A list or range of values "
+            "gives one experiment for each.",
+        ),
+    ] = [],  # noqa: B006, Typer copies it
+) -> None:
+    """Run recipes as DVC experiments.
+
+    One recipe runs here and now. Several recipes, or several values of a parameter, are queued and run in the
+    background.
+
+    \b
+    Examples:
+      petseg recipe run laptop
+      petseg recipe run laptop -S epochs=10 -S unet.width=32
+      petseg recipe run a b c d
+      petseg recipe run laptop -S 'seed=range(0,3)'
+    """
+    errors.run(lambda: run.run(names, overrides))

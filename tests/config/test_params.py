@@ -1,17 +1,15 @@
 import re
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
 from petseg.config import params, stage
 from petseg.config.networks import NETWORKS
 from petseg.config.training import Training
 from petseg.runtime.errors import ParamsError
-
-COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
+from support.paths import COMMITTED
 
 
 @pytest.fixture
@@ -20,45 +18,41 @@ def file(tmp_path):
     return tmp_path / "params.yaml"
 
 
-def test_committed_file_is_valid_and_explains_every_key():
+def test_every_key_of_the_committed_file_has_a_comment():
     params.load(COMMITTED)
-    lines = COMMITTED.read_text().splitlines()
-    keys = [line for line in lines if re.match(r" *\w+:", line)]
-    sections = [line for line in keys if re.fullmatch(r"\w+:", line)]
-    without_comment = [line for line in keys if " # " not in line and line not in sections]
-    assert without_comment == []
+    keys = re.findall(r"(?m)^ *\w+:.*$", COMMITTED.read_text())
+    assert [line for line in keys if " # " not in line and not re.fullmatch(r"\w+:", line)] == []
 
 
-def fields(model, prefix=""):
-    """Dotted key, lowest and highest value of every number in the parameters."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from fields(field.annotation, f"{prefix}{name}.")
-        else:
-            text = str(field)
-            low, high = re.search(r"[Gg]e\(ge=([^)]+)\)", text), re.search(r"[Ll]e\(le=([^)]+)\)", text)
-            if low and high:
-                yield prefix + name, float(low[1]), float(high[1])
+def ranges(schema: dict, section: dict, prefix: str = "") -> Iterator[tuple[str, tuple[float, float]]]:
+    """Dotted key, minimum and maximum of every number in a JSON schema."""
+    for name, field in section["properties"].items():
+        if "$ref" in field:
+            yield from ranges(schema, schema["$defs"][field["$ref"].rpartition("/")[2]], f"{prefix}{name}.")
+        for each in field.get("anyOf", [field]):
+            if "maximum" in each or "exclusiveMaximum" in each:
+                low, high = (each.get(key, each.get(f"exclusive{key.title()}")) for key in ("minimum", "maximum"))
+                yield prefix + name, (low, high)
 
 
-def test_the_ranges_in_the_comments_are_those_that_are_checked():
-    bounds = {key: (low, high) for key, low, high in fields(params.Params)}
-    section, told = "", {}
+def test_the_comments_give_the_range_of_every_number():
+    schema = type(params.load(COMMITTED)).model_json_schema()
+    section, key, given = "", "", {}
     for line in COMMITTED.read_text().splitlines():
         if match := re.fullmatch(r"(\w+):", line):
             section = f"{match[1]}."
-        if match := re.match(r"( *)(\w+):.* # .*?([\d.e-]+) \.\.\. (2\^32 - 1|[\d.e-]+)", line):
-            high = 2**32 - 1 if "^" in match[4] else float(match[4])
-            told[(section if match[1] else "") + match[2]] = (float(match[3]), high)
-    assert {"lr", "image_size", "data.images", "unet.width", "split.seed", "evaluate.bootstrap"} <= told.keys()
-    for key, value in told.items():
-        assert bounds[key] == pytest.approx(value), key
+        elif match := re.match(r"( *)(\w+):", line):
+            key = (section if match[1] else "") + match[2]
+        if match := re.search(r"([\d.e-]+) (?:to|and) (2\^32 - 1|[\d.e]+)$", line):
+            given[key] = (float(match[1]), 2**32 - 1 if "^" in match[2] else float(match[2]))
+    shared = {f"{network}.{key}" for network in NETWORKS for key in ("lr", "epochs", "batch_size")}
+    assert given == {key: limits for key, limits in ranges(schema, schema) if key not in shared}
 
 
 @pytest.mark.parametrize(
     ("text", "value"), [("1e-4", 1e-4), ("1e-05", 1e-5), ("1E-3", 1e-3), ("0.01", 0.01), ("2.5e-4", 2.5e-4)]
 )
-def test_learning_rates_as_people_and_dvc_write_them(file, text, value):
+def test_notations_of_a_learning_rate(file, text, value):
     file.write_text(re.sub(r"(?m)^lr: \S+", f"lr: {text}", file.read_text()))
     assert params.load(file).lr == value
     assert params.load(COMMITTED, overrides=[f"unet.lr={text}"]).unet.lr == value
@@ -67,10 +61,11 @@ def test_learning_rates_as_people_and_dvc_write_them(file, text, value):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("lrr=1e-4", ["lrr is not a parameter", ": lr."]),
-        ("unet.widht=32", ["unet.widht is not a parameter", "unet.width"]),
+        ("lrr=1e-4", ["lrr is not a parameter", "is lr."]),
+        ("unet.widthh=32", ["unet.widthh is not a parameter", "unet.width"]),
         ("data.md5.image=0", ["data.md5.image ", "data.md5.images"]),
         ("lr=fast", ["lr is 'fast'", "number"]),
+        ("train.precision=auto", ["train.precision is 'auto'", "'fp32' or 'bf16'"]),
         ("lr=0", ["lr is 0", "greater than or equal to"]),
         ("lr=.nan", ["lr is nan"]),
         ("epochs=2.5", ["epochs is 2.5", "integer"]),
@@ -84,17 +79,19 @@ def test_learning_rates_as_people_and_dvc_write_them(file, text, value):
         ("resnet34_unet.concatenate=before", ["resnet34_unet.concatenate is before", "bottleneck halve"]),
         (
             "resnet34_unet={pool: false, concatenate: before, bottleneck: none, last_step: plain}",
-            ["resnet34_unet.pool is false", "last_step none instead of plain"],
+            ["resnet34_unet.pool is false", "last_step to none instead of plain"],
         ),
-        ("unet.bottleneck=none", ["unet.bottleneck is not a parameter", ": resnet34_unet.bottleneck."]),
+        ("unet.bottleneck=none", ["unet.bottleneck is not a parameter", "is resnet34_unet.bottleneck."]),
         ("unet.classes=3", ["unet.classes is 3", "1 or 2"]),
         ("unet.align_corners=1", ["unet.align_corners is 1", "boolean"]),
+        ("loss={bce: 0, dice: 0}", ["loss.bce, loss.cross_entropy and loss.dice are all 0"]),
+        ("schedule={name: one_cycle, warm_up: 2}", ["schedule.warm_up is 2", "set it to 0"]),
         ("resnet34_unet.norm=null", ["resnet34_unet.norm is None", "'batch' or 'none'"]),
-        ("lr", ["'lr' is no override", "key=value"]),
+        ("lr", ["'lr' is not an override", "key=value"]),
         ("lr=[1", ["not valid YAML"]),
     ],
 )
-def test_a_wrong_override_is_one_sentence_that_names_the_key(override, words):
+def test_an_error_in_an_override_is_one_sentence_that_names_the_key(override, words):
     with pytest.raises(ParamsError) as error:
         params.load(COMMITTED, overrides=[override])
     text = str(error.value)
@@ -108,19 +105,19 @@ def test_a_wrong_override_is_one_sentence_that_names_the_key(override, words):
     [
         (None, ["does not exist"]),
         ("lr: [1,\nepochs: 2", ["not valid YAML, line 2"]),
-        ("- lr\n- epochs", ["holds no keys"]),
-        ("", ["holds no keys"]),
+        ("- lr\n- epochs", ["has no keys"]),
+        ("", ["has no keys"]),
         ("image_size: 64", ["batch_size is missing"]),
     ],
 )
-def test_a_wrong_file_is_one_sentence(file, content, words):
+def test_an_error_in_the_file_is_one_sentence(file, content, words):
     file.unlink() if content is None else file.write_text(content)
     with pytest.raises(ParamsError) as error:
         params.load(file)
     assert all(word in str(error.value) for word in [file.name, *words]), str(error.value)
 
 
-def test_a_misspelt_key_is_named_rather_than_the_key_that_it_leaves_missing(file):
+def test_a_misspelled_key_is_reported_before_the_missing_one(file):
     file.write_text(file.read_text().replace("\nlr:", "\nlearning_rate:"))
     with pytest.raises(ParamsError, match="learning_rate is not a parameter"):
         params.load(file)
@@ -132,7 +129,7 @@ def test_parameters_are_frozen():
         p.lr = 1.0
 
 
-def test_a_network_takes_its_own_value_before_the_shared_one():
+def test_a_networks_own_value_wins_over_the_shared_one():
     p = params.load(COMMITTED, overrides=["lr=1e-3", "unet.lr=1e-4", "resnet34_unet.epochs=7", "unet.width=12"])
     assert (p.training("unet").lr, p.training("resnet34_unet").lr) == (1e-4, 1e-3)
     assert (p.training("unet").epochs, p.training("resnet34_unet").epochs) == (p.epochs, 7)
@@ -152,7 +149,7 @@ def test_a_network_takes_its_own_value_before_the_shared_one():
         (["image_size=128", "resnet34_unet.padding=reflect"], True),
     ],
 )
-def test_an_image_size_is_accepted_where_the_chosen_network_can_take_it(overrides, accepted):
+def test_image_size_must_fit_both_networks(overrides, accepted):
     if accepted:
         params.load(COMMITTED, overrides=overrides)
     else:
@@ -161,7 +158,7 @@ def test_an_image_size_is_accepted_where_the_chosen_network_can_take_it(override
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_record_of_a_training_holds_the_whole_architecture(name):
+def test_training_has_the_whole_architecture(name):
     two = ["unet.classes=2", "resnet34_unet.classes=2", "loss.bce=0", "loss.cross_entropy=1"]
     p = params.load(COMMITTED, overrides=[f"{name}.padding=reflect", *two, "image_size=128"])
     section, record = getattr(p, name).model_dump(), p.training(name).model_dump()
@@ -172,7 +169,7 @@ def test_the_record_of_a_training_holds_the_whole_architecture(name):
     assert Training.model_fields.keys().isdisjoint(getattr(p, name).architecture())
 
 
-def test_a_recipe_lies_between_file_and_overrides(file):
+def test_a_recipe_wins_over_the_file_and_overrides_win_over_the_recipe(file):
     (file.parent / "recipes").mkdir()
     (file.parent / "recipes" / "small.yaml").write_text("lr: 1e-5\nunet: {width: 8}\nepochs: 3\n")
     p = params.load(file, recipe="small", overrides=["epochs=4"])
@@ -182,7 +179,7 @@ def test_a_recipe_lies_between_file_and_overrides(file):
         params.load(file, recipe="large")
 
 
-def test_one_url_or_several():
+def test_url_is_a_string_or_a_list():
     assert params.load(COMMITTED, overrides=["data.url=file:///tmp/x"]).data.url == ("file:///tmp/x",)
     assert len(params.load(COMMITTED).data.url) == 3
 
@@ -193,20 +190,20 @@ def change(file, key, value):
     file.write_text(yaml.safe_dump(values))
 
 
-def test_a_stage_does_not_end_well_if_its_parameters_changed_meanwhile(file):
+def test_a_stage_fails_if_its_parameters_changed_meanwhile(file):
     words = rf"lr was {params.load(file).lr} and is now 0.05.*not recorded.*dvc repro"
     with pytest.raises(ParamsError, match=words), stage.for_stage("seed", "lr", path=file):
         change(file, "lr", 0.05)
 
 
-def test_the_change_inside_a_section_is_named(file):
+def test_a_change_inside_a_section_is_named(file):
     values = yaml.safe_load(file.read_text())["data"] | {"images": 50}
     words = rf"data.images was {params.load(file).data.images} and is now 50"
     with pytest.raises(ParamsError, match=words), stage.for_stage("data", path=file):
         change(file, "data", values)
 
 
-def test_a_file_that_is_broken_meanwhile_is_told_too(file):
+def test_a_stage_fails_if_the_file_was_broken_meanwhile(file):
     with pytest.raises(ParamsError, match=r"changed while this stage ran.*not valid YAML.*not recorded"):  # noqa: SIM117
         with stage.for_stage("lr", path=file):
             file.write_text("lr: [")

@@ -1,60 +1,86 @@
-from pathlib import Path
+"""Editing YAML, compared with how DVC edits it."""
 
 import pytest
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import modify_yaml
 
 from petseg.config.overrides import flatten, parse_yaml
 from petseg.recipes.yaml_edit import edited, line_numbers, one_line
+from support.paths import COMMITTED
 
-PARAMS = (Path(__file__).resolve().parents[2] / "params.yaml").read_text()
+PARAMS = COMMITTED.read_text()
 TEXT = """# head
 
 lr: 3.0e-3          # rate
-name: 'a'
+name: a
 data:               # of data
   url:
-    - x             # first
-    - y
-  path: null        # path
+  - x               # first
+  - y
+  path:             # path
 
 # before the last
 last: true
 """
 
 
-@pytest.mark.parametrize("text", [TEXT, PARAMS])
-def test_what_is_not_changed_stays_to_the_byte(text):
-    assert edited(text, {}) == text
-    assert edited(text, flatten(parse_yaml(text, "x"))) == text
+def test_unchanged_text_stays_the_same_to_the_byte():
+    for text in (TEXT, PARAMS):
+        assert edited(text, {}) == text
+        assert edited(text, flatten(parse_yaml(text, "x"))) == text
 
 
 @pytest.mark.parametrize(
     ("key", "value", "old", "new"),
     [
         ("lr", 1e-5, "lr: 3.0e-3          #", "lr: 1e-05           #"),
-        ("lr", 0.003, "", ""),  # as 3.0e-3
-        ("name", "null", "name: 'a'", "name: 'null'"),
-        ("data.path", "p: q", "path: null        #", "path: 'p: q'      #"),
-        ("data.url", ["z"], "    - x             # first\n    - y\n", "    - z\n"),
-        ("last", None, "last: true", "last: null"),
+        ("lr", 0.003, "", ""),  # equals 3.0e-3
+        ("name", "null", "name: a", "name: 'null'"),
+        ("data.path", "p: q", "path:             #", "path: 'p: q'      #"),
+        ("data.url", ["z"], "  - x               # first\n  - y\n", "  - z\n"),
+        ("last", None, "last: true", "last:"),
         ("new.key", 1, "last: true\n", "last: true\nnew:\n  key: 1\n"),
     ],
 )
-def test_a_value_is_changed_on_its_line(key, value, old, new):
+def test_one_value_changes_one_line(key, value, old, new):
     text = edited(TEXT, {key: value})
     assert text == TEXT.replace(old, new)
     assert flatten(parse_yaml(text, "x"))[key] == value
 
 
-def test_lines_are_numbered_as_they_stand():
+EDITS = {"lr": 1e-5, "train.clip": 1.0, "unet.lr": 1e-4, "resnet34_unet.lr": None, "data.url": ["file:///a b", "c"]}
+EDITS |= {"data.path": "it's: here", "train.deterministic": False, "unet.width": 8, "resnet34_unet.decoder_width": 32}
+
+
+def test_edits_of_the_committed_file_give_the_bytes_that_dvc_writes(tmp_path):
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    with modify_yaml(tmp_path / "params.yaml") as document:
+        for key, value in EDITS.items():
+            *sections, last = key.split(".")
+            section = document[sections[0]] if sections else document
+            section[last] = value
+    assert edited(PARAMS, EDITS) == (tmp_path / "params.yaml").read_text()
+
+
+@pytest.mark.parametrize("override", ["epochs=3", "lr=1e-5", "unet.lr=1e-4", "train.clip=1.0", "data.path='a: b'"])
+def test_one_override_of_dvc_changes_one_line_of_the_committed_file(tmp_path, override):
+    file = tmp_path / "params.yaml"
+    file.write_text(PARAMS)
+    apply_overrides(file, [override])
+    pairs = list(zip(PARAMS.splitlines(), file.read_text().splitlines(), strict=True))
+    assert sum(old != new for old, new in pairs) == 1
+    key, _, value = override.partition("=")
+    assert file.read_text() == edited(PARAMS, {key: parse_yaml(value, "x")})
+
+
+def test_lines_are_numbered_from_zero():
     lines = TEXT.splitlines()
-    numbers = line_numbers(TEXT)
-    assert {key: lines[at].split(":")[0].strip() for key, at in numbers.items()} == {
-        key: key.rpartition(".")[2] for key in ("lr", "name", "data.url", "data.path", "last")
-    }
+    keys = {key: lines[at].split(":")[0].strip() for key, at in line_numbers(TEXT).items()}
+    assert keys == {"lr": "lr", "name": "name", "data.url": "url", "data.path": "path", "last": "last"}
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "null"), (True, "true"), (0.5, "0.5"), ("a b", "a b"), (["a", 1], '["a", 1]')]
 )
-def test_a_value_on_one_line(value, text):
+def test_a_value_is_shown_on_one_line(value, text):
     assert one_line(value) == text

@@ -5,7 +5,7 @@ summary) takes them from there. params.yaml explains each parameter.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -49,7 +49,7 @@ class NetworkParams(Section):
             return f"at least {2 * self.size_multiple}, since reflect padding cannot mirror a map of a single pixel"
         return None
 
-    def architecture(self) -> dict[str, str | int | bool | None]:
+    def architecture(self) -> dict[str, Any]:
         """The keyword arguments of the network's class: everything that decides its layers."""
         return self.model_dump(exclude=set(SHARED))
 

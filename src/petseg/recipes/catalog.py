@@ -1,9 +1,10 @@
-"""Recipes: named overrides of params.yaml, each a file of recipes/; how they are listed, shown and applied.
+"""Recipes: named overrides of params.yaml, one file recipes/NAME.yaml each. Lists, shows and applies them.
 
-What a recipe does not name stays as it lies in params.yaml. `default` is one too: params.yaml as it is committed,
-whatever experiments have left in it since.
+Parameters that a recipe does not name keep their value in params.yaml. The recipe `default` is params.yaml as
+committed, not as experiments have left it.
 """
 
+import contextlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,15 +28,19 @@ from petseg.runtime import files
 from petseg.runtime.errors import ParamsError, PetsegError
 
 PARAMS = Path("params.yaml")
-CHANGED = "> "  # before a line whose value is not the default's
-COLUMNS = ("name", "data", "pixels", "width", "epochs", "batch", "lr", "what it is")
+MARK = "> "  # starts a line whose value is not the default
+COLUMNS = ("name", "data", "size", "width", "epochs", "batch", "lr", "description")
 
 
 def sources(name: str, overrides: Sequence[str] = (), path: Path = PARAMS) -> list[Source]:
-    """Where the parameters of recipe `name` come from, `key=value` overrides last; checked.
+    """The validated sources of a recipe's parameters, in order of precedence; the last one wins.
+
+    Args:
+        overrides: `key=value` texts, which win over the recipe.
+        path: params.yaml, with the folder recipes/ beside it.
 
     Raises:
-        ParamsError: there is no such recipe, or something is wrong with it, with `path` or with an override.
+        ParamsError: there is no such recipe; the recipe, `path` or an override is wrong.
     """
     files_read = [default(path)] if name == DEFAULT else [read(path), read(recipe_path(path.parent, name))]
     found = [*files_read, *map(override, overrides)]
@@ -44,30 +49,30 @@ def sources(name: str, overrides: Sequence[str] = (), path: Path = PARAMS) -> li
 
 
 def default(path: Path = PARAMS) -> Source:
-    """The keys of `default_text`, not checked."""
+    """The parameters in `default_text`, not validated."""
     return parse(default_text(path), f"{path} as committed")
 
 
 def default_text(path: Path = PARAMS) -> str:
-    """params.yaml as the last commit has it; where git knows of none, as it lies there."""
-    committed = _git(path, "show", f"HEAD:./{path.name}")
+    """The committed text of params.yaml; its present text if git has no commit of it."""
+    committed = _committed_text(path)
     return read_text(path) if committed is None else committed
 
 
-def _git(path: Path, *arguments: str) -> str | None:
-    """What git prints in the folder of `path`; None where there is no git, no repository or nothing to show."""
+def _committed_text(path: Path) -> str | None:
+    command = ["git", "show", f"HEAD:./{path.name}"]
     try:
-        done = subprocess.run(["git", *arguments], cwd=path.parent, capture_output=True, encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        done = subprocess.run(command, cwd=path.parent, capture_output=True, encoding="utf-8")
+    except (OSError, UnicodeDecodeError):  # no git, or not text
         return None
     return done.stdout if done.returncode == 0 else None
 
 
 def table(path: Path = PARAMS) -> str:
-    """A line for each recipe: its name, sizes and epochs, and what it is.
+    """A table of all recipes: the most important values of each, and the first line of its description.
 
     Raises:
-        ParamsError: something is wrong with one of them.
+        ParamsError: a recipe or `path` is wrong.
     """
     rows = [COLUMNS, *(_row(name, path) for name in recipe_names(path.parent))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -75,86 +80,98 @@ def table(path: Path = PARAMS) -> str:
 
 
 def _row(name: str, path: Path) -> tuple[str, ...]:
-    """Width, epochs, batch and learning rate are `unet's/resnet34_unet's` where they are not the same."""
+    """Values in which the networks differ are joined by a slash, in the order of `NETWORKS`."""
     effective = params.check(sources(name, path=path))
     if name == DEFAULT:
-        about = f"What {path} holds, as committed."
+        description = f"{path} as committed."
     else:
-        about = _head(read_text(recipe_path(path.parent, name)))[0].lstrip("# ")
+        description = _head(read_text(recipe_path(path.parent, name)))[0].lstrip("# ")
     trainings = [effective.training(network) for network in NETWORKS]
-    sizes = [[f"{getattr(each, key):g}" for each in trainings] for key in ("width", "epochs", "batch_size", "lr")]
+    values = [[f"{getattr(each, key):g}" for each in trainings] for key in ("width", "epochs", "batch_size", "lr")]
     return (
         name,
         effective.data.source,
         str(effective.image_size),
-        *("/".join(dict.fromkeys(both)) for both in sizes),
-        about,
+        *("/".join(dict.fromkeys(each)) for each in values),
+        description,
     )
 
 
 def _head(text: str) -> list[str]:
-    """The comment with which a file begins, or an empty line."""
+    """The lines of the comment at the start of a file; one empty line if there is none."""
     lines = text.splitlines()
     end = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
     return lines[:end] or [""]
 
 
 def show(name: str, path: Path = PARAMS) -> str:
-    """All parameters with the recipe's values and params.yaml's comments, under the recipe's own head comment.
+    """All parameters of a recipe in the layout and with the comments of params.yaml, below the recipe's description.
 
-    A line whose value is not the default's begins with `CHANGED` and ends with the default's value; the others are
-    indented as far. `default` is shown as it is.
+    Lines whose value is not the default start with `MARK` and end with the default; all others are indented to match.
+    `default` is shown as it is.
 
     Raises:
-        ParamsError: as `sources`.
+        ParamsError: see `sources`.
     """
     effective = flatten(combine(sources(name, path=path)))
     if name == DEFAULT:
         return default_text(path).rstrip("\n")
-    usual, text = flatten(default(path).values), edited(read_text(path), effective)
+    defaults, text = flatten(default(path).values), edited(read_text(path), effective)
     lines = text.splitlines()
     margins = ["  "] * len(lines)
     for key, at in line_numbers(text).items():
-        if effective[key] != usual.get(key, effective[key]):
-            lines[at] += f"  # default: {one_line(usual[key])}"
-            margins[at] = CHANGED
-    head = _head(read_text(recipe_path(path.parent, name)))
+        if effective[key] != defaults.get(key, effective[key]):
+            lines[at] += f"  # default: {one_line(defaults[key])}"
+            margins[at] = MARK
     body = [f"{margin}{line}".rstrip() for margin, line in zip(margins, lines, strict=True)]
-    legend = f"# {CHANGED.strip()} marks what is not as in {path} as committed, whose value ends the line."
-    return "\n".join([*head, legend, *body[len(_head(text)) :]])
+    legend = f"# Lines with {MARK.strip()} differ from {path} as committed; the committed value is at their end."
+    return "\n".join([*_head(read_text(recipe_path(path.parent, name))), legend, *body[len(_head(text)) :]])
 
 
 def apply(name: str, path: Path = PARAMS, force: bool = False) -> int:
-    """Writes the recipe's values to `path`, whose comments and order stay; whole, or after an error not at all.
+    """Writes the values of a recipe to params.yaml and keeps its comments; on an error the file is left alone.
 
     Args:
-        force: also where edits that are not committed would be lost.
+        force: overwrite edits that are neither committed nor those of a recipe.
 
     Returns:
-        How many values were changed.
+        The number of values that changed.
 
     Raises:
-        ParamsError: as `sources`; or `path` has edits that are not committed, or git cannot tell.
+        ParamsError: see `sources`; or edits would be lost; or git has no commit of `path` to tell.
     """
     found = sources(name, path=path)
     if not force:
-        _refuse_to_lose(path)
+        _refuse_to_lose_edits(name, path)
     before, after = flatten(read(path).values), flatten(combine(found))
     text = default_text(path) if name == DEFAULT else edited(read_text(path), after)
     with files.atomic_file(path) as part:
         part.write_text(text, encoding="utf-8")
         if params.load(part) != params.check(found):
-            raise PetsegError(f"{path} is written in a way that cannot be edited here; put the values in by hand.")
+            raise PetsegError(f"{path} has a form that cannot be edited automatically; set the values by hand.")
     return sum(key not in before or before[key] != value for key, value in after.items())
 
 
-def _refuse_to_lose(path: Path) -> None:
-    status = _git(path, "status", "--porcelain", "--", path.name)
-    if status is None:
-        raise ParamsError(
-            f"git cannot tell whether {path} has edits that would be lost; --force writes the recipe all the same."
-        )
-    if status:
-        raise ParamsError(
-            f"{path} has edits that are not committed and would be lost: commit them, or add --force to lose them."
-        )
+def _refuse_to_lose_edits(name: str, path: Path) -> None:
+    """Raises ParamsError unless all values of `path` can be restored: they are committed, or those of one recipe."""
+    committed = _committed_text(path)
+    if committed is None:
+        raise ParamsError(f"git has no commit of {path}, so its values would be lost; commit it, or add --force.")
+    text = read_text(path)
+    loses_comments = name == DEFAULT and _comments(text) != _comments(committed)
+    if loses_comments or parse(text, str(path)).values not in _known_values(committed, path):
+        raise ParamsError(f"{path} has edits that are not committed; commit them, or add --force to overwrite them.")
+
+
+def _known_values(committed: str, path: Path) -> list[dict]:
+    """The values of params.yaml as committed, and after applying each valid recipe to them."""
+    base = parse(committed, str(path))
+    known = [base.values]
+    for name in recipe_names(path.parent)[1:]:
+        with contextlib.suppress(ParamsError):  # a broken recipe elsewhere does not matter here
+            known.append(combine([base, read(recipe_path(path.parent, name))]))
+    return known
+
+
+def _comments(text: str) -> list[str]:
+    return [comment for line in text.splitlines() if (comment := line.partition("#")[2])]

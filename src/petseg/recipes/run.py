@@ -1,4 +1,4 @@
-"""Recipes as experiments: the `dvc exp run` that a recipe stands for. DVC is called as a command, as people call it."""
+"""Running recipes as experiments, by the command `dvc exp run`."""
 
 import os
 import re
@@ -19,7 +19,7 @@ BRACKETED = re.compile(r"\[[^\[\]]*\]|\{[^{}]*\}|\([^()]*\)")
 
 
 def is_sweep(override: str) -> bool:
-    """Whether DVC makes several experiments of `key=value`: of `lr=1e-3,1e-4` or `seed=range(0,3)`."""
+    """Whether DVC expands `key=value` to several experiments, as it does `lr=1e-3,1e-4` and `seed=range(0,3)`."""
     value = override.partition("=")[2]
     bare = QUOTED.sub("", value)
     while BRACKETED.search(bare):
@@ -28,40 +28,42 @@ def is_sweep(override: str) -> bool:
 
 
 def settings(name: str, overrides: Sequence[str] = (), path: Path = catalog.PARAMS) -> list[str]:
-    """What `dvc exp run -S` is to be given for recipe `name` with `key=value` overrides, which win over the recipe.
+    """The arguments of `dvc exp run -S` for a recipe: each value that differs from params.yaml, once.
 
-    Only what is not in params.yaml already, and each key once. Sweeps come last, as they were written.
+    Args:
+        overrides: `key=value` texts, which win over the recipe. Sweeps are passed on as written, after all others.
 
     Raises:
-        ParamsError: something is wrong with the recipe, or with an override that is no sweep.
+        ParamsError: the recipe is wrong, or an override that is not a sweep.
     """
     sweeps = [each for each in overrides if is_sweep(each)]
     swept = {each.partition("=")[0].strip() for each in sweeps}
     sources = catalog.sources(name, [each for each in overrides if each not in sweeps], path)
-    here = flatten(read(path).values)
-    changed = {k: value for k, value in flatten(combine(sources)).items() if k not in here or here[k] != value}
+    present = flatten(read(path).values)
+    changed = {k: v for k, v in flatten(combine(sources)).items() if k not in present or present[k] != v}
     return [*(f"{key}={hydra(value)}" for key, value in changed.items() if key not in swept), *sweeps]
 
 
 def hydra(value: Any) -> str:
-    """A value in the grammar of Hydra's overrides, which is DVC's for `-S`; strings quoted, so that any is taken."""
+    """A value in the override grammar of Hydra, which `dvc exp run -S` takes; strings are quoted."""
     if isinstance(value, list):
         return f"[{','.join(map(hydra, value))}]"
     if isinstance(value, str):
+        # Backslashes count as escapes only before a quote, and there each one must be doubled.
         escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
         return f"'{escaped}'"
     return "null" if value is None else str(value).lower()
 
 
 def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = catalog.PARAMS) -> None:
-    """Runs one recipe, or queues several (or one with a sweep) and starts the queue, which then runs by itself.
+    """Runs one recipe in place of this process, so that Ctrl-C and the exit status are those of DVC.
 
-    An experiment's name is its recipe's and the time, since DVC refuses a name twice. A single one takes this process
-    over, so that Ctrl-C and the exit status are DVC's own.
+    Several recipes, or one with a sweep, are queued instead, and the queue is started. An experiment is named after its
+    recipe and the time, since DVC does not accept a name twice.
 
     Raises:
-        ParamsError: as `settings`, before anything is run.
-        PetsegError: there is no `dvc`, or it did not queue one.
+        ParamsError: see `settings`; nothing has been run then.
+        PetsegError: `dvc` is not installed or failed to queue a recipe.
     """
     asked = {name: settings(name, overrides, path) for name in names}
     command, env = dvc()
@@ -71,27 +73,31 @@ def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = catalo
         exp_run = [command, "exp", "run", "--name", f"{name}-{moment}"]
         arguments = [argument for value in values for argument in ("-S", value)]
         if not queued:
-            _become([*exp_run, *arguments], env)
+            _replace_process([*exp_run, *arguments], env)
         if subprocess.run([*exp_run, "--queue", *arguments], env=env).returncode:
-            raise PetsegError(f"recipe {name} was not queued, see above; `dvc queue status` lists what is.")
+            raise PetsegError(f"recipe {name} was not queued, see above; `dvc queue status` shows what was.")
     if subprocess.run([command, "queue", "start"], env=env).returncode:
-        raise PetsegError("The queue was not started, see above; `dvc queue start` tries again.")
+        raise PetsegError("The queue did not start, see above; try again with `dvc queue start`.")
     print(
-        "They run one after the other: `dvc queue status` lists them, `dvc queue logs NAME --follow` shows what one "
-        "prints, `dvc exp show` compares them."
+        "The experiments run in the background. `dvc queue status` lists them, `dvc queue logs NAME --follow` shows "
+        "the output of one, and `dvc exp show` compares the results."
     )
 
 
-def _become(command: list[str], env: dict[str, str]) -> NoReturn:
+def _replace_process(command: list[str], env: dict[str, str]) -> NoReturn:
     sys.stdout.flush()
     os.execve(command[0], command, env)
 
 
 def dvc() -> tuple[str, dict[str, str]]:
-    """The command `dvc` and the environment to call it in, which has the Python beside it first, for the stages."""
+    """The path of the command `dvc`, and an environment in which its stages find the Python beside it.
+
+    Raises:
+        PetsegError: `dvc` is neither on the PATH nor beside this Python.
+    """
     if found := shutil.which("dvc"):
         return found, dict(os.environ)
     here = Path(sys.executable).parent
     if found := shutil.which("dvc", path=here):
         return found, os.environ | {"PATH": f"{here}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-    raise PetsegError("dvc is not installed here; `make setup` makes .venv with it, then: source .venv/bin/activate.")
+    raise PetsegError("dvc is not installed; run `make setup`, then `source .venv/bin/activate`.")

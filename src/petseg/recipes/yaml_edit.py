@@ -1,6 +1,7 @@
-"""Changing values in a YAML text that people wrote: comments, order, quotes and number formats stay.
+"""Editing values in a YAML text; comments, order and number formats are kept.
 
-By ruamel.yaml, with which DVC too edits params.yaml; two settings more keep `null` and the indentation of lists.
+Uses ruamel.yaml with its default settings, as DVC does, so that editing params.yaml here and by `dvc exp run -S` gives
+the same bytes.
 """
 
 import io
@@ -13,24 +14,28 @@ from ruamel.yaml.comments import CommentedMap
 
 
 def edited(text: str, leaves: dict[str, Any]) -> str:
-    """The text with the values of `leaves`, whose keys are dotted; those that are so already stay as written."""
-    yaml = _yaml()
-    document = yaml.load(text)
+    """Returns the text with new values.
+
+    Args:
+        text: YAML, with a mapping at the top.
+        leaves: values by dotted key. A value that is already there keeps its notation, such as `3.0e-3`.
+    """
+    document = YAML().load(text)
     for key, value in leaves.items():
         *sections, last = key.split(".")
         section = document
-        for part in sections:
-            section = section.setdefault(part, CommentedMap())
+        for name in sections:
+            section = section.setdefault(name, CommentedMap())
         if last not in section or section[last] != value:
             section[last] = value
     written = io.StringIO()
-    yaml.dump(document, written)
+    YAML().dump(document, written)
     return written.getvalue()
 
 
 def line_numbers(text: str) -> dict[str, int]:
-    """The line, from 0, on which each dotted key stands."""
-    return dict(_lines(_yaml().load(text), ""))
+    """The line of each dotted key that has a value, counted from 0."""
+    return dict(_lines(YAML().load(text), ""))
 
 
 def _lines(section: CommentedMap, prefix: str) -> Iterator[tuple[str, int]]:
@@ -42,16 +47,5 @@ def _lines(section: CommentedMap, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def one_line(value: Any) -> str:
-    """A value as YAML, to be read by people."""
+    """A value as YAML on one line, for display."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096  # no line is broken
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.representer.add_representer(
-        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    return yaml
