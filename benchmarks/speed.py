@@ -264,10 +264,9 @@ def training_row(task: dict, options: argparse.Namespace) -> str:
         (HERE, "our test", task),
     ]
     plain, ours, valid, test = medians(measures, options.rounds)
-    network, rate = task["network"], ours["rate"]
+    rate = ours["rate"]
     return (
-        f"| {network} | {params_of(task).network(network).width} | {task['size']} | {task['batch']} | {plan_of(task)} | "
-        f"{plain['rate']:.1f} | {rate:.1f} | **{rate / plain['rate']:.2f}** | {ours['waited']:.1%} | "
+        f"{setting(task)} {plain['rate']:.1f} | {rate:.1f} | **{rate / plain['rate']:.2f}** | {ours['waited']:.1%} | "
         f"{plain['memory']:.2f} | {ours['memory']:.2f} | {valid['rate'] / rate:.1f} | {test['rate'] / rate:.1f} |"
     )
 

@@ -8,33 +8,33 @@ from support import trainings
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 
-@pytest.mark.parametrize(("asked", "has", "precision"), [("auto", True, "bf16"), ("auto", False, "fp32")])
-def test_auto_precision_is_bf16_where_the_hardware_has_it(monkeypatch, asked, has, precision):
-    monkeypatch.setattr(machine, "has_bf16", lambda device: has)
-    training = trainings.settings(**{"train.precision": asked}).training("unet")
-    assert compute.choose(training, CPU).precision == precision
-    for fixed in ("fp32", "bf16"):
-        training = trainings.settings(**{"train.precision": fixed}).training("unet")
-        assert compute.choose(training, CPU).precision == fixed
-
-
-def test_the_memory_format_follows_device_and_width(monkeypatch):
-    monkeypatch.setattr(machine, "has_bf16", lambda device: True)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_memory_format_follows_device_and_width(monkeypatch, precision):
     monkeypatch.setattr(machine, "processes", lambda: 2)
     monkeypatch.setenv("PETSEG_WORKERS", "8")
-    narrow = trainings.settings().training("unet")
-    wide = trainings.settings(**{"unet.width": 16}).training("unet")
-    assert str(compute.choose(narrow, CPU)) == "cpu, bf16, channels first"
-    assert str(compute.choose(wide, CPU)) == "cpu, bf16, channels last"
-    assert str(compute.choose(narrow, GPU)) == "cuda:0, bf16, channels last"
+    how = {"train.precision": precision}
+    narrow = trainings.settings(**how).training("unet")
+    wide = trainings.settings(**how, **{"unet.width": 16}).training("unet")
+    assert str(compute.choose(narrow, CPU)) == f"cpu, {precision}, channels first"
+    assert str(compute.choose(wide, CPU)) == f"cpu, {precision}, channels last"
+    assert str(compute.choose(narrow, GPU)) == f"cuda:0, {precision}, channels last"
     assert compute.choose(narrow, CPU).workers == 0
-    assert compute.choose(narrow, GPU).workers == 4  # of each of the two processes
+    assert compute.choose(narrow, GPU).workers == 4  # for each of the two processes
     monkeypatch.setenv("PETSEG_WORKERS", "1")
     assert compute.choose(narrow, GPU).workers == 1
 
 
+@pytest.mark.parametrize("flags", [{"sse2", "avx512_bf16"}, {"amx_bf16"}, {"bf16"}, {"sse2", "avx512f"}])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_emulated_bf16_is_a_warning(monkeypatch, capsys, flags, precision):
+    monkeypatch.setattr(machine, "cpu_flags", lambda: flags)
+    compute.warn_if_emulated(compute.Plan(CPU, precision, True, compiled=False, workers=0))
+    warned = "cpu only emulates bf16" in capsys.readouterr().err
+    assert warned == (precision == "bf16" and flags == {"sse2", "avx512f"})
+
+
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_inputs_are_as_networks_and_losses_take_them(channels_last):
+def test_inputs_are_pixels_and_truth(channels_last):
     images, trimaps = trainings.squares(2)
     images[0, 3, 5] = (1, 2, 255)
     trimaps[0, 3, 5] = 1
@@ -49,7 +49,7 @@ def test_inputs_are_as_networks_and_losses_take_them(channels_last):
     assert pixels.dtype == truth.dtype == torch.float32
 
 
-def test_autocast_computes_convolutions_in_bf16_only_where_asked():
+def test_autocast_computes_convolutions_in_the_precision():
     x, w = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with compute.Plan(CPU, precision, False, compiled=False, workers=0).autocast():

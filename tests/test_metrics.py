@@ -8,7 +8,7 @@ def masks(*rows):
     return torch.tensor(rows, dtype=torch.bool)[:, None, :]  # (B, 1, W)
 
 
-def test_counts_are_of_each_image():
+def test_counts_are_per_image():
     counts = metrics.count(masks([1, 1, 0, 0], [0, 0, 0, 1]), masks([1, 0, 1, 1], [0, 0, 0, 1]))
     assert counts.tp.tolist() == [1, 1]
     assert counts.fp.tolist() == [1, 0]
@@ -20,10 +20,10 @@ def test_the_mean_is_over_images_and_not_over_pixels():
     assert metrics.dice(counts).mean().item() == 0.5  # pooled counts would give 0.8
 
 
-def test_anything_but_two_bool_masks_of_one_shape_is_refused():
+def test_count_refuses_other_dtypes_and_shapes():
     good = masks([1, 0])
     for bad in (good.to(torch.uint8) * 255, good.float(), masks([1, 0, 0]), masks([1, 0], [1, 0])):
-        with pytest.raises(ValueError, match="bool masks of one shape"):
+        with pytest.raises(ValueError, match="bool masks of equal shape"):
             metrics.count(bad, good)
-        with pytest.raises(ValueError, match="bool masks of one shape"):
+        with pytest.raises(ValueError, match="bool masks of equal shape"):
             metrics.count(good, bad)

@@ -1,4 +1,3 @@
-import copy
 import itertools
 import math
 
@@ -68,7 +67,7 @@ def weights(network):
         ({"name": "sgd", "weight_decay": 0.1}, lambda p: torch.optim.SGD(p, lr=LR, momentum=0.9, weight_decay=0.1)),
     ],
 )
-def test_steps_are_those_of_torchs_plain_optimizers(changes, reference):
+def test_steps_equal_torchs_plain_optimizers(changes, reference):
     network, other = two_layers(), two_layers()
     list(descend(network, optimizer_of(network, **changes)))
     list(descend(other, reference(other.parameters())))
@@ -136,15 +135,14 @@ def test_plateau_is_torchs(patience):
     for epoch, loss in enumerate(losses):
         assert schedule.lr(epoch, 1) == pytest.approx(optimizer.param_groups[0]["lr"])
         lowered.add(schedule.lr(epoch, 0))
-        schedule = copy.copy(schedule)
         saved, schedule = schedule.state_dict(), schedule_of("plateau", 20, 2, patience=patience, factor=0.3)
-        schedule.load_state_dict(saved)  # as a training that was stopped
+        schedule.load_state_dict(saved)  # as a training that is resumed
         schedule.end_epoch(loss)
         scheduler.step(loss)
     assert len(lowered) > 2
 
 
-def test_only_plateau_minds_the_valid_loss():
+def test_only_plateau_depends_on_the_validation_loss():
     for name in ("constant", "cosine", "one_cycle"):
         schedule = schedule_of(name, 9, 1)
         before = rates(schedule, 9, 1)
@@ -161,11 +159,11 @@ def test_warm_up_is_a_line_from_zero_over_the_first_epochs(name):
     assert rates(schedule_of(name, 6, 4, warm_up=2), 6, 4) == pytest.approx(expected)
 
 
-def test_the_average_is_torchs_once_it_is_warm():
+def test_the_ema_is_torchs_after_its_warm_up():
     """In the first steps it forgets faster; from step 9 d - 1 / (1 - d) on it is torch's."""
     network = two_layers()
     ours, reference = (
-        optim.Average(network, 0.5),
+        optim.EMA(network, 0.5),
         AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.5), use_buffers=True),
     )
     optimizer = optimizer_of(network)
@@ -186,9 +184,9 @@ def test_the_average_is_torchs_once_it_is_warm():
             assert not torch.equal(mine, network.state_dict()[name])
 
 
-def test_the_average_forgets_the_random_start():
+def test_the_ema_forgets_the_random_start():
     weight = nn.Linear(1, 1, bias=False)
-    average = optim.Average(weight, 0.999)
+    average = optim.EMA(weight, 0.999)
     expected = weight.weight.item()
     for step in range(50):
         with torch.no_grad():
@@ -200,16 +198,16 @@ def test_the_average_forgets_the_random_start():
     assert average.network.weight.item() > 30
 
 
-def test_without_a_decay_the_average_is_the_network_itself():
+def test_without_a_decay_the_ema_is_the_network_itself():
     network = two_layers()
-    average = optim.Average(network, None)
+    average = optim.EMA(network, None)
     average.update(3)
     assert average.network is network
     assert average.state_dict() == {}
     average.load_state_dict({})
 
 
-def test_every_choice_of_optimizer_and_schedule_fits_every_other():
+def test_every_optimizer_works_with_every_schedule():
     for name, decay, schedule in itertools.product(
         ("adam", "sgd"), ("l2", "decoupled"), ("constant", "cosine", "plateau", "one_cycle")
     ):
