@@ -1,6 +1,7 @@
 """How this machine computes a network: device, precision, memory format."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from petseg.config.training import Training
 from petseg.runtime import machine
+from petseg.runtime.errors import PetsegError
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,35 @@ def choose(training: Training, device: torch.device) -> Plan:
     on_gpu = device.type == "cuda"
     workers = max(1, machine.workers() // machine.local_processes()) if on_gpu else 0
     return Plan(device, precision, on_gpu or training.width % 16 == 0, training.compile, workers)
+
+
+@contextmanager
+def explain_out_of_memory(plan: Plan, batch_size: int, image_size: int, remedies: Sequence[str]) -> Iterator[None]:
+    """Turns running out of memory, while a network is computed, into a sentence.
+
+    Args:
+        plan: where the network is computed.
+        batch_size: images per forward pass.
+        image_size: of the input, pixels.
+        remedies: what to try, the best first.
+
+    Raises:
+        PetsegError: memory ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise PetsegError(
+            f"Out of memory on {plan.device} with batches of {batch_size} images of {image_size} pixels; try "
+            f"{', or '.join(remedies)}."
+        ) from None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # a plain RuntimeError of the CPU's allocator, CUDA, cuBLAS or cuDNN
+    phrases = ("can't allocate memory", "out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED")
+    return any(phrase in str(error) for phrase in phrases)

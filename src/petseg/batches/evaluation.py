@@ -1,4 +1,4 @@
-"""Packed arrays as validation and test take them: every image once, in order, as it is."""
+"""Batches for validation and test: every image once, in order, without augmentation."""
 
 from collections.abc import Iterator
 
@@ -8,19 +8,18 @@ from torch import Tensor
 
 from petseg.data.packed import foreground
 
-Arrays = tuple[np.ndarray, np.ndarray] | tuple[Tensor, Tensor]  # images and trimaps of a split
 
-
-def in_order(split: Arrays, batch_size: int, first: int = 0, every: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (B, H, W, 3) uint8 and masks (B, H, W) bool in order: batch `first` and each `every`-th after it.
+def batches_in_order(
+    images: np.ndarray, trimaps: np.ndarray, batch_size: int, first: int = 0, step: int = 1
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields images (B, H, W, 3) uint8 and masks (B, H, W) bool of the batches `first`, `first + step` and so on.
 
     Args:
-        split: images (N, H, W, 3) and trimaps (N, H, W), uint8; arrays, or tensors as `on_device.hold` makes them.
+        images: (N, H, W, 3) uint8, may be memory-mapped.
+        trimaps: (N, H, W) uint8.
+        batch_size: B; the last batch may be smaller.
     """
-    images, trimaps = split
-    for start in range(first * batch_size, len(images), every * batch_size):
-        chunk = slice(start, start + batch_size)
-        if isinstance(images, Tensor):
-            yield images[chunk], foreground(trimaps[chunk])
-        else:  # a copy of the images: the map is read-only
-            yield torch.from_numpy(np.array(images[chunk])), torch.from_numpy(foreground(trimaps[chunk]))
+    for start in range(first * batch_size, len(images), step * batch_size):
+        batch = slice(start, start + batch_size)
+        # a copy, since a read-only array must not become a tensor
+        yield torch.from_numpy(np.array(images[batch])), torch.from_numpy(foreground(trimaps[batch]))
