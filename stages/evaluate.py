@@ -67,7 +67,8 @@ def write(table: pd.DataFrame, scored: dict[str, score.Scored], summaries: dict[
     files.write_text("plots/test/dice.csv", bars.to_csv(index_label="network"))
     with files.atomic_file("data/predictions.npz") as part, open(part, "wb") as file:
         masks = {name: s.masks for name, s in scored.items()}
-        np.savez_compressed(file, name=table["name"].to_numpy(dtype=str), **masks)
+        names = table["name"].to_numpy(dtype=str)
+        np.savez_compressed(file, name=names, **masks)  # pyright: ignore[reportArgumentType]
     files.write_json("metrics/test.json", summaries)
 
 

@@ -116,5 +116,5 @@ def _count_at_original_size(logits: Tensor, truth: np.ndarray) -> tuple[int, int
     """
     resized = F.interpolate(logits[None], size=truth.shape, mode="bilinear", align_corners=False)
     predicted = resized[0, 0].numpy() > 0
-    tp = np.count_nonzero(predicted & truth)
-    return tp, np.count_nonzero(predicted) - tp, np.count_nonzero(truth) - tp
+    tp, positive, pets = (int(np.count_nonzero(mask)) for mask in (predicted & truth, predicted, truth))
+    return tp, positive - tp, pets - tp

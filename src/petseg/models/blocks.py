@@ -23,6 +23,9 @@ class Normalize(nn.Module):
         normalization: a key of `NORMALIZATIONS`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, normalization: str) -> None:
         super().__init__()
         mean, std = NORMALIZATIONS[normalization]
