@@ -1,4 +1,4 @@
-"""Scores both networks on the test split: weights -> metrics, per-image scores, predicted masks."""
+"""Scores every network on the test split: weights -> metrics, scores per image, predicted masks."""
 
 import _here  # noqa: F401
 
@@ -9,55 +9,66 @@ import pandas as pd
 from torch import nn
 from tqdm import tqdm
 
-from petseg import compute, models
+from petseg import compute, losses, models
+from petseg.compute import Plan
 from petseg.config import params, stage
 from petseg.config.networks import NETWORKS
-from petseg.config.training import Training
 from petseg.data import fingerprint, packed, splits
-from petseg.evaluation import score as scoring
-from petseg.evaluation import statistics, tta
+from petseg.evaluation import score, statistics, tta
 from petseg.models import weights
 from petseg.runtime import device_locks, errors, files, machine
-from petseg.training import memory
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with stage.for_stage(*params.TRAINING_KEYS, *NETWORKS, "evaluate") as p:
         device_locks.claim_for_training(1)
+        device = machine.device()
+        plans = {name: compute.choose(p.training(name), device) for name in NETWORKS}
+        networks = load_networks(p)
         table = splits.read_table(splits.TABLE).query("split == 'test'")
-        data_sha256 = fingerprint.training_data(packed.PACKED)
-        networks = {name: models.build(name, p) for name in NETWORKS}
-        for name in networks:
-            weights.load(f"models/{name}.safetensors", networks[name], p.training(name), data_sha256)
-        if p.evaluate.flips:
-            networks = {name: tta.Mirrored(network) for name, network in networks.items()}
         originals = packed.Originals(zip(table["width"], table["height"], strict=True))
-        scored = {name: score(network, p.training(name), originals) for name, network in networks.items()}
-        summaries = {name: statistics.summary(each.scores, p.evaluate.bootstrap) for name, each in scored.items()}
+        scored = {name: evaluate(name, networks[name], p, plans[name], originals) for name in NETWORKS}
+        summaries = {name: statistics.summary(s.scores, s.loss, p.evaluate.bootstrap) for name, s in scored.items()}
     write(table, scored, summaries)
-    for name, each in summaries.items():
-        print(f"{name}: test Dice {each['dice']:.4f} [{each['dice_low']:.4f}, {each['dice_high']:.4f}]")
+    precision = {name: plan.precision for name, plan in plans.items()}
+    files.write_json("data/evaluate.run.json", machine.describe(device) | {"precision": precision})
+    for name, s in summaries.items():
+        print(f"{name}: test Dice {s['dice']:.4f}, 95 % interval {s['dice_low']:.4f} to {s['dice_high']:.4f}")
 
 
-def score(network: nn.Module, training: Training, originals: packed.Originals) -> scoring.Scored:
-    """One network on the test split, with a bar on a terminal."""
-    photos, trimaps = packed.load_split("test", size=training.image_size)
-    how, at_once = compute.choose(training, machine.device()), training.micro_batch or training.batch_size
-    bar = tqdm(total=len(photos), desc=training.network, unit="image", disable=None)
-    with bar, memory.explained(training, how, ("again while nothing else needs that memory", "PETSEG_DEVICE=cpu")):
-        return scoring.score(how.place(network), photos, trimaps, originals.__getitem__, at_once, how, bar.update)
+def load_networks(p: params.Params) -> dict[str, nn.Module]:
+    """All networks with their weights, before any is scored, so that an error comes at once."""
+    data_sha256 = fingerprint.training_data(packed.PACKED)
+    networks = {name: models.build(name, p) for name in NETWORKS}
+    for name, network in networks.items():
+        weights.load(f"models/{name}.safetensors", network, p.training(name), data_sha256)
+    return networks
 
 
-def write(table: pd.DataFrame, scored: dict[str, scoring.Scored], summaries: dict[str, dict[str, float]]) -> None:
-    """Writes all outputs; `table` holds the test rows of splits.csv in the order of the scores."""
-    per_image = table[["name", "breed", "species"]].assign(**{n: s.scores["dice"] for n, s in scored.items()})
+def evaluate(name: str, network: nn.Module, p: params.Params, plan: Plan, originals: packed.Originals) -> score.Scored:
+    """Scores one network on the test split, with a progress bar on a terminal."""
+    training = p.training(name)
+    images, trimaps = packed.load_split("test", size=training.image_size)
+    network = plan.place(tta.FlipTTA(network) if p.evaluate.flips else network)
+    batch_size, loss = training.micro_batch or training.batch_size, losses.build(training.loss)
+    remedies = ("again when other programs need less of it", "PETSEG_DEVICE=cpu")
+    bar = tqdm(total=len(images), desc=name, unit="image", disable=None)
+    with bar, compute.explain_out_of_memory(plan, batch_size, training.image_size, remedies):
+        return score.score(network, images, trimaps, originals, batch_size, plan, loss, on_batch=bar.update)
+
+
+def write(table: pd.DataFrame, scored: dict[str, score.Scored], summaries: dict[str, dict[str, float]]) -> None:
+    """Writes the outputs; `table` has the test rows of splits.csv, in the order of the scores."""
+    dice = {name: s.scores["dice"] for name, s in scored.items()}
+    per_image = table[["name", "breed", "species"]].assign(**dice)
     files.write_text("plots/test/scores.csv", per_image.to_csv(index=False, float_format="%.6f"))
     bars = pd.DataFrame(summaries).T[["dice", "dice_low", "dice_high"]]
     files.write_text("plots/test/dice.csv", bars.to_csv(index_label="network"))
     with files.atomic_file("data/predictions.npz") as part, open(part, "wb") as file:
-        masks = {name: each.masks for name, each in scored.items()}
-        np.savez_compressed(file, name=table["name"].to_numpy(dtype=str), **masks)
+        masks = {name: s.masks for name, s in scored.items()}
+        names = table["name"].to_numpy(dtype=str)
+        np.savez_compressed(file, name=names, **masks)  # pyright: ignore[reportArgumentType]
     files.write_json("metrics/test.json", summaries)
 
 

@@ -3,6 +3,7 @@ import torch
 
 from petseg import compute
 from petseg.runtime import machine
+from petseg.runtime.errors import PetsegError
 from support import trainings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -54,3 +55,38 @@ def test_autocast_computes_convolutions_in_the_precision():
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         with compute.Plan(CPU, precision, False, compiled=False, workers=0).autocast():
             assert torch.nn.functional.conv2d(x, w).dtype == dtype
+
+
+def allocate_on_a_cpu():
+    torch.empty(2**60, dtype=torch.uint8)
+
+
+def allocate_on_a_gpu():
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def allocate_in_cublas():
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+def allocate_in_cudnn():
+    raise RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED")
+
+
+def allocate_in_numpy():
+    raise MemoryError("Unable to allocate 2.00 GiB for an array")
+
+
+@pytest.mark.parametrize(
+    "allocate", [allocate_on_a_cpu, allocate_on_a_gpu, allocate_in_cublas, allocate_in_cudnn, allocate_in_numpy]
+)
+def test_out_of_memory_says_where_and_what_to_try(allocate):
+    with pytest.raises(PetsegError) as error, compute.explain_out_of_memory(trainings.PLAN, 16, 256, ["x=1", "y=2"]):
+        allocate()
+    expected = "Out of memory on cpu with batches of 16 images of 256 pixels; try x=1, or y=2."
+    assert str(error.value) == expected
+
+
+def test_other_errors_stay_as_they_are():
+    with pytest.raises(RuntimeError, match="shape"), compute.explain_out_of_memory(trainings.PLAN, 16, 256, ["x=1"]):
+        raise RuntimeError("The size of tensor a does not match: a shape")

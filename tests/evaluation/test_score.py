@@ -8,22 +8,26 @@ from PIL import Image
 from torch import nn
 
 from petseg.compute import Plan
-from petseg.evaluation import score as scoring
+from petseg.config import params
 from petseg.evaluation.score import score
+from petseg.losses import build
+from petseg.models import pet_logit
 from petseg.runtime.errors import PetsegError
+from support.paths import COMMITTED
 
 PLAN = Plan(torch.device("cpu"), "fp32", channels_last=True, compiled=False, workers=0)
+LOSS = build(params.load(COMMITTED, overrides=["loss.smooth=1"]).loss)
 
 
 class Bright(nn.Module):
-    """Says pet where red is above 100: a network whose answer is known."""
+    """Predicts pet where red is above 100."""
 
     def forward(self, image):
-        return (image[:, :1] - 100) / 1000  # small logits: a threshold on probabilities would miss them
+        return (image[:, :1] - 100) / 1000  # small logits: a threshold of 0.5 on logits would find nothing
 
 
 class BrightOfTwo(Bright):
-    """The same as two classes, background and pet, whose difference is the logit above."""
+    """The same with two classes, background and pet."""
 
     def forward(self, image):
         pet = super().forward(image)
@@ -31,124 +35,155 @@ class BrightOfTwo(Bright):
 
 
 def scene(n=5, size=16, seed=0):
+    """Random images (n, size, size, 3) and trimaps (n, size, size)."""
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (n, size, size, 3), np.uint8)
     trimaps = rng.integers(1, 4, (n, size, size), np.uint8)
     return images, trimaps
 
 
+def scored(images, trimaps, network=None, originals=None, batch_size=2, plan=PLAN, **options):
+    originals = trimaps != 2 if originals is None else originals
+    return score(network or Bright(), images, trimaps, originals, batch_size, plan, LOSS, **options)
+
+
 @pytest.fixture
 def torch_threads():
-    """Sets how many threads torch has."""
+    """Sets torch's number of threads."""
     before = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(
-    ("device", "alone"), [("cpu", False), ("cpu", True), pytest.param("cuda", True, marks=pytest.mark.gpu)]
-)
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("threads", [1, 2, 9])
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 9])
-def test_every_image_is_scored_once_and_in_order(batch_size, threads, device, alone, torch_threads, monkeypatch):
+def test_every_image_is_scored_once_and_in_order(batch_size, threads, device, torch_threads):
     torch_threads(threads)
-    monkeypatch.setattr(scoring, "_computes_alone", lambda device: alone)
     images, trimaps = scene()
     counted, plan = [], replace(PLAN, device=torch.device(device))
-    scored = score(Bright(), images, trimaps, (trimaps != 2).__getitem__, batch_size, plan, on_batch=counted.append)
+    found = scored(images, trimaps, batch_size=batch_size, plan=plan, on_batch=counted.append)
     assert sum(counted) == 5
-    assert np.array_equal(scored.masks, images[..., 0] > 100)
+    assert torch.get_num_threads() == threads
+    assert np.array_equal(found.masks, images[..., 0] > 100)
     for i in range(5):
         p, g = images[i, ..., 0] > 100, trimaps[i] != 2
-        assert scored.scores["dice"][i] == pytest.approx(2 * (p & g).sum() / (p.sum() + g.sum()))
-        assert scored.scores["iou"][i] == pytest.approx((p & g).sum() / (p | g).sum())
-        assert scored.scores["precision"][i] == pytest.approx((p & g).sum() / p.sum())
-        assert scored.scores["recall"][i] == pytest.approx((p & g).sum() / g.sum())
-    assert np.array_equal(scored.scores["dice_original"], scored.scores["dice"])  # the originals are of that size here
+        assert found.scores["dice"][i] == pytest.approx(2 * (p & g).sum() / (p.sum() + g.sum()))
+        assert found.scores["iou"][i] == pytest.approx((p & g).sum() / (p | g).sum())
+        assert found.scores["precision"][i] == pytest.approx((p & g).sum() / p.sum())
+        assert found.scores["recall"][i] == pytest.approx((p & g).sum() / g.sum())
+    assert np.array_equal(found.scores["dice_original"], found.scores["dice"])  # the originals have the same size here
 
 
-def test_dice_at_the_original_size_enlarges_the_logits_bilinearly():
-    images = np.full((1, 8, 8, 3), 50, np.uint8)
-    images[:, :, 4:] = 200  # logits -0.05 and 0.1 in columns 3 and 4: 0 lies at a third of the way, 3.33
-    originals = [np.zeros((24, 40), bool)]
-    originals[0][:, 19:] = True
-    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals.__getitem__, 1, PLAN)
-    # Pixel centres: column c of 40 lies at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 19 on; nearest would say 20.
-    assert scored.scores["dice_original"][0] == 1
-    originals[0][12:] = False
-    scored = score(Bright(), images, np.full((1, 8, 8), 2, np.uint8), originals.__getitem__, 1, PLAN)
-    assert scored.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
-    assert scored.scores["dice"][0] == 0
+@pytest.mark.parametrize("network", [Bright(), BrightOfTwo()])
+def test_loss_is_the_mean_over_batches_weighted_by_their_images(network):
+    images, trimaps = scene()
+    total = 0
+    for batch in (slice(0, 2), slice(2, 4), slice(4, 5)):
+        logits = pet_logit(network(torch.from_numpy(images[batch]).permute(0, 3, 1, 2).float()))
+        truth = torch.from_numpy(trimaps[batch] != 2)[:, None].float()
+        total += len(logits) * LOSS(logits, truth).item()
+    assert scored(images, trimaps, network).loss == pytest.approx(total / 5)
 
 
-def test_any_original_size_is_scored_as_pil_enlarges_it():
+def test_empty_masks():
+    """Both empty: every score is 1. Nothing predicted, or nothing to find: precision or recall is 0, as is Dice."""
+    images, trimaps = np.zeros((3, 8, 8, 3), np.uint8), np.full((3, 8, 8), 2, np.uint8)
+    trimaps[1, 2, 2] = 1  # a pet, not predicted
+    images[2, 2, 2] = 255  # predicted, no pet
+    scores = scored(images, trimaps).scores
+    assert all(values.tolist() == [1, 0, 0] for values in scores.values())
+
+
+def test_a_logit_of_zero_is_background():
+    images, trimaps = np.full((1, 8, 8, 3), 100, np.uint8), np.full((1, 8, 8), 2, np.uint8)
+    found = scored(images, trimaps)
+    assert not found.masks.any()
+    assert found.scores["dice"] == found.scores["dice_original"] == 1
+    assert scored(images + 1, trimaps).masks.all()
+
+
+def test_dice_at_the_original_size_resizes_the_logits_bilinearly():
+    images, trimaps = np.full((1, 8, 8, 3), 50, np.uint8), np.full((1, 8, 8), 2, np.uint8)
+    images[:, :, 4:] = 200  # logits -0.05 and 0.1 in columns 3 and 4: 0 is at a third of the way, 3.33
+    original = np.zeros((24, 40), bool)
+    original[:, 19:] = True
+    # Centers of pixels: column c of 40 is at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 19 on; nearest would give 20.
+    assert scored(images, trimaps, originals=[original]).scores["dice_original"][0] == 1
+    original[12:] = False
+    found = scored(images, trimaps, originals=[original])
+    assert found.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
+    assert found.scores["dice"][0] == 0
+
+
+def test_original_sizes_larger_and_smaller_than_the_input():
     images, trimaps = scene(n=4, size=16)
     rng = np.random.default_rng(1)
     originals = [rng.random(shape) < 0.5 for shape in ((50, 33), (16, 90), (7, 40), (1, 1))]
-    scored = score(Bright(), images, trimaps, originals.__getitem__, 3, PLAN)
-    for i, truth in enumerate(originals[:2]):  # PIL's bilinear is the same where it enlarges
+    found = scored(images, trimaps, originals=originals, batch_size=3).scores["dice_original"]
+    for i, truth in enumerate(originals[:2]):  # where it enlarges, PIL's bilinear filter is the same
         logits = Image.fromarray((images[i, ..., 0] - np.float32(100)) / 1000)
         p = np.asarray(logits.resize(truth.shape[::-1], Image.Resampling.BILINEAR)) > 0
-        dice = 2 * (p & truth).sum() / (p.sum() + truth.sum())
-        assert scored.scores["dice_original"][i] == pytest.approx(dice, abs=5e-3)
-    assert np.isfinite(scored.scores["dice_original"]).all()
+        assert found[i] == pytest.approx(2 * (p & truth).sum() / (p.sum() + truth.sum()), abs=5e-3)
+    assert np.isfinite(found).all()
 
 
-def test_scoring_leaves_torchs_threads_as_they_are(torch_threads):
-    images, trimaps = scene()
-    torch_threads(2)
-    score(Bright(), images, trimaps, (trimaps != 2).__getitem__, 2, PLAN)
-    assert torch.get_num_threads() == 2
-
-
-def test_a_cpus_threads_take_whole_batches_at_the_same_time(torch_threads):
+def test_threads_take_whole_batches_at_the_same_time(torch_threads):
     images, trimaps = scene()
     torch_threads(2)
     both = threading.Barrier(2, timeout=10)
 
     class Together(Bright):
         def forward(self, image):
-            both.wait()  # breaks unless two come
+            both.wait()  # fails unless two threads come
             assert torch.get_num_threads() == 1
             return super().forward(image)
 
-    scored = score(Together(), images[:4], trimaps[:4], (trimaps != 2).__getitem__, 1, PLAN)
-    assert np.array_equal(scored.masks, images[:4, ..., 0] > 100)
+    assert np.array_equal(scored(images[:4], trimaps[:4], Together(), batch_size=1).masks, images[:4, ..., 0] > 100)
+
+
+def test_an_exception_stops_the_remaining_batches():
+    images, trimaps = scene(n=50)
+    started = []
+
+    class Counting(Bright):
+        def forward(self, image):
+            started.append(len(image))
+            return super().forward(image)
+
+    def stop(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scored(images, trimaps, Counting(), batch_size=1, on_batch=stop)
+    assert len(started) < 50
 
 
 def test_two_classes_score_as_their_pet_logit():
     images, trimaps = scene()
     originals = [np.repeat(np.repeat(trimap != 2, 3, axis=0), 2, axis=1) for trimap in trimaps]
-    one, two = (
-        score(network, images, trimaps, originals.__getitem__, 2, PLAN) for network in (Bright(), BrightOfTwo())
-    )
+    one, two = (scored(images, trimaps, network, originals) for network in (Bright(), BrightOfTwo()))
     assert np.array_equal(one.masks, two.masks)
     for name, values in one.scores.items():
         assert values == pytest.approx(two.scores[name], abs=2e-3), name
 
 
-def test_the_network_is_used_in_eval_mode():
-    images, trimaps = scene()
-    network = nn.Sequential(nn.BatchNorm2d(3), Bright()).train()
-    one, all_at_once = (
-        score(network.train(), images, trimaps, (trimaps != 2).__getitem__, b, PLAN).masks for b in (1, 5)
-    )
+def test_the_network_is_in_eval_mode():
+    network = nn.Sequential(nn.BatchNorm2d(3), Bright())
+    one, all_at_once = (scored(*scene(), network.train(), batch_size=b).masks for b in (1, 5))
     assert np.array_equal(one, all_at_once)
     assert network[0].num_batches_tracked == 0
 
 
-@pytest.mark.parametrize("network", [Bright(), BrightOfTwo()])
+@pytest.mark.parametrize("network_class", [Bright, BrightOfTwo])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_not_finite_are_refused_and_not_counted_as_background(monkeypatch, network, value):
+def test_logits_that_are_not_finite_are_refused(network_class, value):
+    class Broken(network_class):
+        def forward(self, image):
+            return torch.where(image[:, :1] == 255, value, super().forward(image))
+
     images, trimaps = scene()
-    bad = torch.full((), value)
-    answer = Bright.forward  # red 255 is found in image 3 alone
-
-    def broken(self, image):
-        return torch.where(image[:, :1] == 255, bad, answer(self, image))
-
-    monkeypatch.setattr(Bright, "forward", broken)
     images[..., 0] = images[..., 0].clip(max=254)
     images[3, 2, 5, 0] = 255
     with pytest.raises(PetsegError, match=r"^A logit of image 3 .* is NaN or infinite"):
-        score(network, images, trimaps, trimaps.__getitem__, 2, PLAN)
+        scored(images, trimaps, Broken())

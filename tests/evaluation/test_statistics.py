@@ -4,14 +4,14 @@ import pytest
 from petseg.evaluation.statistics import bootstrap_interval, summary
 
 
-def test_the_interval_is_the_percentile_bootstraps():
+def test_interval_is_that_of_the_percentile_bootstrap():
     values = np.random.default_rng(1).beta(9, 1, 40)
     rng = np.random.default_rng(2)
     means = [rng.choice(values, 40).mean() for _ in range(20_000)]
     assert bootstrap_interval(values, 20_000) == pytest.approx(np.percentile(means, [2.5, 97.5]), abs=2e-3)
 
 
-def test_the_interval_covers_the_true_mean_about_as_often_as_it_says():
+def test_interval_covers_the_true_mean_in_about_95_percent():
     rng = np.random.default_rng(3)
     covered = 0
     for seed in range(200):
@@ -20,24 +20,25 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says():
     assert 0.88 < covered / 200 < 0.99
 
 
-def test_it_is_deterministic_and_narrows_with_more_images():
+def test_interval_is_deterministic_and_narrows_with_more_images():
     values = np.random.default_rng(4).random(400)
     assert bootstrap_interval(values, 1000) == bootstrap_interval(values, 1000)
     few, many = (np.ptp(bootstrap_interval(values[:n], 1000)) for n in (25, 400))
-    assert 2.5 < few / many < 6.5  # four times, in expectation
+    assert 2.5 < few / many < 6.5  # 4 is expected
 
 
-def test_values_without_spread_are_their_own_interval():
+def test_interval_of_equal_values_is_that_value():
     assert bootstrap_interval(np.array([0.7]), 100) == (0.7, 0.7)
     assert bootstrap_interval(np.full(5, 0.25), 100) == (0.25, 0.25)
 
 
-def test_the_summary_holds_means_over_images():
+def test_summary_has_means_over_images_and_the_loss():
     dice = np.array([0.5, 1.0, 0.9])
     scores = {"dice": dice, "iou": dice - 0.1, "precision": dice, "recall": dice, "dice_original": dice - 0.2}
-    found = summary(scores, 500)
-    assert list(found) == ["dice", "dice_low", "dice_high", "iou", "precision", "recall", "dice_original"]
+    found = summary(scores, 0.25, 500)
+    assert list(found) == ["dice", "dice_low", "dice_high", "iou", "precision", "recall", "dice_original", "loss"]
     assert found["dice"] == 0.8
     assert found["iou"] == 0.7
     assert found["dice_original"] == 0.6
     assert 0.5 <= found["dice_low"] < 0.8 < found["dice_high"] <= 1
+    assert found["loss"] == 0.25

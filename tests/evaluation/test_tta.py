@@ -2,12 +2,12 @@ import pytest
 import torch
 from torch import nn
 
-from petseg.evaluation.tta import Mirrored
+from petseg.evaluation.tta import FlipTTA
 from petseg.models import pet_logit
 
 
 class Slope(nn.Module):
-    """Answers with the first colour, more of it to the right; two classes if asked for."""
+    """Logits that grow to the right, of one or two classes."""
 
     def __init__(self, classes):
         super().__init__()
@@ -19,13 +19,11 @@ class Slope(nn.Module):
 
 
 @pytest.mark.parametrize("classes", [1, 2])
-def test_the_answer_is_the_mean_of_two_and_turns_with_the_image(classes):
+def test_logits_are_averaged_over_both_directions(classes):
     pixels = torch.rand(2, 3, 4, 6)
     network = Slope(classes)
-    mirrored = Mirrored(network)
-    answer = mirrored(pixels)
-    assert answer.shape == (2, 1, 4, 6)
-    torch.testing.assert_close(mirrored(pixels.flip(-1)), answer.flip(-1))
-    scale = 1 if classes == 1 else 2
-    torch.testing.assert_close(answer, scale * pixels[:, :1] * 2.5)  # the mean of 0 ... 5 at every place
-    assert not torch.allclose(answer, pet_logit(network(pixels)))
+    logits = FlipTTA(network)(pixels)
+    assert logits.shape == (2, 1, 4, 6)
+    torch.testing.assert_close(FlipTTA(network)(pixels.flip(-1)), logits.flip(-1))
+    torch.testing.assert_close(logits, classes * pixels[:, :1] * 2.5)  # the mean of 0 to 5 in every column
+    assert not torch.allclose(logits, pet_logit(network(pixels)))

@@ -1,14 +1,22 @@
-"""One battery that every reported network passes."""
+"""Tests that every network passes: those of the reports, and any other in the registry."""
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from petseg import models
 from petseg.config import params
-from support.reported import COMMITTED, VARIANTS, Tape, settle
+from petseg.config.networks import NETWORKS
+from support.paths import COMMITTED
+from support.reported import VARIANTS, Tape, Variant, settle
 
-pytestmark = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
+REPORTED = {variant.name for variant in VARIANTS.values()}
+OTHERS = {name: Variant(name, {}, 0, lambda *_: torch.empty(0)) for name in NETWORKS if name not in REPORTED}
+EVERY = VARIANTS | OTHERS
+
+every_network = pytest.mark.parametrize("variant", EVERY.values(), ids=EVERY)
+every_report = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 
 
 def small(variant, seed=0):
@@ -20,61 +28,75 @@ def pixels(batch, height, width):
     return 255 * torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
+@every_report
 def test_parameter_count_is_the_reports(variant):
     with torch.device("meta"):
         assert models.count_parameters(models.build(variant.name, variant.load(width=64))) == variant.parameters
 
 
+@pytest.mark.parametrize("letter", ["a", "b", "c", "d"])
+@pytest.mark.parametrize("name", ["unet", "resnet34_unet"])
+def test_recipe_has_the_architecture_of_its_report(letter, name):
+    recipe = params.load(COMMITTED, recipe=letter).network(name)
+    assert recipe.architecture() == VARIANTS[f"{name}-{letter}"].load(width=64).network(name).architecture()
+
+
+@every_network
 @pytest.mark.parametrize(("batch", "height", "width"), [(2, 64, 64), (1, 128, 64), (3, 64, 192)])
-def test_logits_are_as_large_as_the_image(variant, batch, height, width):
+def test_logits_have_the_size_of_the_image(variant, batch, height, width):
     classes = variant.own.get("classes", 1)
-    network = small(variant).eval()
-    assert network(pixels(batch, height, width)).shape == (batch, classes, height, width)
+    assert small(variant).eval()(pixels(batch, height, width)).shape == (batch, classes, height, width)
 
 
-def test_the_stated_multiple_is_the_lowest(variant):
-    section = getattr(variant.load(width=8), variant.name)
+@every_network
+def test_size_multiple_is_the_smallest_possible(variant):
+    section = variant.load(width=8).network(variant.name)
     multiple = section.size_multiple
     network = small(variant).eval()
-    least = next(n * multiple for n in (1, 2) if section.size_needed(n * multiple) is None)
-    network(pixels(1, least, 3 * multiple))
+    smallest = next(n * multiple for n in (1, 2) if section.size_error(n * multiple) is None)
+    network(pixels(1, smallest, 3 * multiple))
     with pytest.raises(RuntimeError):
         network(pixels(1, 2 * multiple, 2 * multiple + multiple // 2))
-    if least > multiple:
-        with pytest.raises(RuntimeError, match="Padding size"):
+    if smallest > multiple:
+        with pytest.raises(ValueError, match="reflect padding of 1 needs a map larger than 1 x 1"):
             network(pixels(1, multiple, multiple))
 
 
-def test_one_image_gives_the_same_alone_and_in_a_batch(variant):
+@every_network
+def test_logits_of_an_image_do_not_depend_on_its_batch(variant):
     network = small(variant)
-    network(pixels(8, 64, 64))  # moves the running statistics away from their start
+    network(pixels(8, 64, 64))  # moves the running statistics away from their initial values
     network.eval()
     images = pixels(3, 64, 64)
     torch.testing.assert_close(network(images)[1:2], network(images[1:2]), rtol=1e-4, atol=1e-5)
 
 
-def test_logits_are_no_probabilities(variant):
+@every_network
+def test_outputs_are_logits_not_probabilities(variant):
     network = small(variant).eval()
+    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
     for level in (50, -50):
-        network.head.bias.data.fill_(level)
+        last.bias.data.fill_(level)
         assert (network(pixels(1, 64, 64)) - level).abs().max() < 40
 
 
-def test_gradients_reach_every_parameter(variant):
+@every_network
+def test_every_parameter_gets_a_gradient(variant):
     network = small(variant)
     network(pixels(4, 64, 64)).square().mean().backward()
     for key, parameter in network.named_parameters():
         assert parameter.grad is not None, key
-        cancels = "enlarge" in key and key.endswith("bias")  # in a batch norm further on
-        assert parameter.grad.abs().sum() > 0 or cancels, key
+        canceled = "upsample" in key and key.endswith("bias")  # by a batch norm after it
+        assert parameter.grad.abs().sum() > 0 or canceled, key
 
 
+@every_network
 def test_overfits_one_batch(variant):
     torch.manual_seed(3)
     network = small(variant)
     images = pixels(4, 64, 64)
     truth = torch.zeros(4, 1, 64, 64)
-    for i in range(4):  # a dark square elsewhere in each image
+    for i in range(4):  # a dark square, elsewhere in each image
         rows, columns = slice(8 + 8 * i, 32 + 8 * i), slice(40 - 8 * i, 60 - 8 * i)
         truth[i, :, rows, columns] = 1
         images[i, :, rows, columns] *= 0.2
@@ -88,6 +110,7 @@ def test_overfits_one_batch(variant):
     assert wrong < 0.02
 
 
+@every_network
 def test_channels_last_gives_the_same(variant):
     network = small(variant).double().eval()
     images = pixels(2, 64, 64).double()
@@ -96,17 +119,19 @@ def test_channels_last_gives_the_same(variant):
     torch.testing.assert_close(network(images.contiguous(memory_format=torch.channels_last)), expected)
 
 
-def test_state_round_trip(variant):
+@every_network
+def test_state_dict_round_trip(variant):
     first, second = small(variant, seed=1), small(variant, seed=2)
     first(pixels(4, 64, 64))
-    first.normalize.mean.add_(3)  # saved too: a weights file needs no outside knowledge
+    first.normalize.mean.add_(3)  # the normalization is saved, too
     images = pixels(2, 64, 64)
     assert not torch.equal(first.eval()(images), second.eval()(images))
     second.load_state_dict(first.state_dict())
     assert torch.equal(first.eval()(images), second.eval()(images))
 
 
-def test_the_network_is_the_one_that_the_report_describes(variant):
+@every_report
+def test_network_computes_what_the_report_describes(variant):
     network, images = small(variant).double(), pixels(2, 128, 64).double()
     with torch.no_grad():
         settle(network, images)
@@ -116,7 +141,8 @@ def test_the_network_is_the_one_that_the_report_describes(variant):
         torch.testing.assert_close(network(images), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_pixels_are_normalised_as_in_the_report(variant):
+@every_report
+def test_normalization_is_the_reports(variant):
     images = pixels(2, 64, 64)
     a = (torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]))
     mean, std = {"imagenet": a, "half": (0.5, 0.5), "none": (0, 1 / 255)}[variant.own.get("normalization", "imagenet")]
@@ -124,6 +150,24 @@ def test_pixels_are_normalised_as_in_the_report(variant):
     torch.testing.assert_close(small(variant).normalize(images).permute(0, 2, 3, 1), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_an_unknown_network_is_refused(variant):
-    with pytest.raises(ValueError, match="unet, resnet34_unet"):
-        models.build(variant.name + "2", params.load(COMMITTED))
+def test_unknown_network_is_refused():
+    with pytest.raises(ValueError, match="'unet2' is not a network; choose from unet, resnet34_unet"):
+        models.build("unet2", params.load(COMMITTED))
+
+
+def test_pet_logit_of_two_classes_is_their_difference():
+    logits = torch.randn(3, 2, 5, 7, dtype=torch.float64)
+    pet = models.pet_logit(logits)
+    assert pet.shape == (3, 1, 5, 7)
+    torch.testing.assert_close(torch.sigmoid(pet), logits.softmax(dim=1)[:, 1:])
+    truth = (torch.rand(3, 1, 5, 7) > 0.5).double()
+    loss = F.binary_cross_entropy_with_logits(pet, truth)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, truth[:, 0].long()))
+
+
+def test_pet_logit_of_one_class_is_itself():
+    logits = torch.randn(3, 1, 5, 7)
+    assert models.pet_logit(logits) is logits
+    for channels in (0, 3):
+        with pytest.raises(ValueError, match="1 or 2 channels"):
+            models.pet_logit(torch.zeros(3, channels, 5, 7))

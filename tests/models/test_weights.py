@@ -1,4 +1,4 @@
-from pathlib import Path
+"""Weights files: round trip, and what is refused."""
 
 import pytest
 import torch
@@ -8,8 +8,8 @@ from petseg import models
 from petseg.config import params
 from petseg.models import weights
 from petseg.runtime.errors import PetsegError
+from support.paths import COMMITTED
 
-COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
 P = params.load(COMMITTED, overrides=["unet.width=4"])
 DATA = "ab" * 32
 
@@ -70,18 +70,18 @@ def test_weights_of_other_data_are_refused(saved):
     assert "other data" in refused(saved[0], data="cd" * 32)
 
 
-def test_an_equal_effective_value_is_enough(saved):
+def test_only_effective_values_are_compared(saved):
     p = params.load(COMMITTED, overrides=["unet.width=4", f"unet.lr={P.lr}", "lr=0.05", "resnet34_unet.width=8"])
     network = models.build("unet", p)
     weights.load(saved[0], network, p.training("unet"), DATA)
     assert torch.equal(network.head.weight, saved[1].head.weight)
 
 
-def test_missing_foreign_and_damaged_files_are_refused(saved, tmp_path):
+def test_missing_damaged_and_unknown_files_are_refused(saved, tmp_path):
     path, network = saved
     assert "does not exist" in refused(tmp_path / "none.safetensors")
-    save_file(network.state_dict(), tmp_path / "foreign")
-    assert "not written by petseg" in refused(tmp_path / "foreign")
+    save_file(network.state_dict(), tmp_path / "other")
+    assert "not written by petseg" in refused(tmp_path / "other")
     save_file(network.state_dict(), tmp_path / "odd", {"petseg": '{"training": 3, "data_sha256": ""}'})
     assert "not written by petseg" in refused(tmp_path / "odd")
     assert "not written by petseg" in refused(tmp_path)
@@ -91,10 +91,10 @@ def test_missing_foreign_and_damaged_files_are_refused(saved, tmp_path):
     assert "not written by petseg" in refused(tmp_path / "cut")
     state = network.state_dict()
     weights.save(tmp_path / "fewer", dict(list(state.items())[3:]), P.training("unet"), DATA)
-    assert "does not fit the network's code" in refused(tmp_path / "fewer")
+    assert "does not fit the present code of unet" in refused(tmp_path / "fewer")
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_the_old_weights(saved, small_disk):
+def test_a_full_disk_is_reported_and_the_old_file_stays(saved, small_disk):
     _, network = saved
     (small_disk / "unet.safetensors").write_text("old")
     with pytest.raises(PetsegError, match=r"disk is full: .*unet.safetensors"):
@@ -103,15 +103,15 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_weights(saved, small_disk)
     assert (small_disk / "unet.safetensors").read_text() == "old"
 
 
-def test_weights_can_be_read_by_whom_the_umask_allows(saved, tmp_path):
+def test_file_permissions_follow_the_umask(saved, tmp_path):
     (tmp_path / "other").write_text("")
     assert saved[0].stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
-def test_a_snapshot_does_not_follow_further_training():
+def test_a_snapshot_does_not_change_with_further_training():
     network = models.build("unet", P)
-    before = weights.snapshot(network)
-    kept = {key: value.clone() for key, value in before.items()}
+    saved = weights.snapshot(network)
+    before = {key: value.clone() for key, value in saved.items()}
     for parameter in network.parameters():
         parameter.data.add_(1)
-    assert all(torch.equal(before[key], kept[key]) for key in kept)
+    assert all(torch.equal(saved[key], value) for key, value in before.items())

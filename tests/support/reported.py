@@ -1,12 +1,11 @@
-"""The reported networks once more, each written down from its report, straight through, on the weights of ours.
+"""The networks of the four reports, written down independently of petseg.models.
 
-Nothing here uses our blocks: a `Tape` hands out a network's convolutions and norms one after the other, and its
-functions say what a report does with them. So whatever leaves shapes and parameter counts as they are (which map is
-concatenated, where a stride lies, what corners do) is compared too.
+Nothing here uses our blocks. A `Tape` hands out the layers of one of our networks in order; functions apply them as a
+report describes it. So a test also notices what leaves parameter counts and shapes unchanged: which map is
+concatenated, where a stride is, how corners are aligned.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -14,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from petseg.config import params
-
-COMMITTED = Path(__file__).resolve().parents[2] / "params.yaml"
+from support.paths import COMMITTED
 
 
 def settle(network: nn.Module, images: Tensor) -> None:
-    """Puts the statistics of `images` into the norms, and eval mode on: as they start, the answer of a deep network
-    hardly depends on the image, and mistakes hide."""
+    """Sets the running statistics of batch norm to those of `images`, then eval mode.
+
+    With the initial statistics the output of a deep network hardly depends on its input, which would hide mistakes.
+    """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the plain mean over all batches
@@ -29,7 +29,7 @@ def settle(network: nn.Module, images: Tensor) -> None:
 
 
 class Tape:
-    """The layers with weights of a network, in order; each call takes the next and checks that it is the expected."""
+    """The layers with weights of a network, in order. Each call takes the next one and checks type and shape."""
 
     def __init__(self, network: nn.Module, reflect: bool) -> None:
         self.layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d))]
@@ -65,7 +65,7 @@ class Tape:
         return F.relu(self.conv(F.relu(self.conv(x, channels, bias=True)), channels, bias=True))
 
     def block(self, x: Tensor, channels: int, stride: int = 1, d: bool = False) -> Tensor:
-        """Residual block of A to C, or of D."""
+        """Residual block of reports A to C, or of D."""
         residual = F.relu(self.bn(self.conv(x, channels, stride=1 if d else stride)))
         residual = self.bn(self.conv(residual, channels, stride=stride if d else 1))
         if stride != 1 or x.shape[1] != channels:
@@ -73,7 +73,7 @@ class Tape:
         return F.relu(residual + x)
 
     def resnet34(self, x: Tensor, w: int, d: bool = False) -> list[Tensor]:
-        """Maps of the stem and of the four stages."""
+        """Feature maps of the stem and of the four stages."""
         x = F.relu(self.bn(self.conv(x, w, size=7, stride=2)))
         maps = [F.max_pool2d(x, 3, stride=2, padding=1)]
         for channels, blocks, stride in ((w, 3, 1), (2 * w, 4, 2), (4 * w, 6, 2), (8 * w, 3, 2)):
@@ -169,7 +169,14 @@ def resnet34_unet_d_transposed(t: Tape, x: Tensor, w: int) -> Tensor:
 
 
 class Variant(NamedTuple):
-    """A reported network: its name with us, how it differs from params.yaml, its size at width 64, and itself."""
+    """A network as a report describes it.
+
+    Attributes:
+        name: its key in NETWORKS.
+        own: parameters that differ from params.yaml.
+        parameters: number of learned parameters at width 64.
+        restated: function of a tape, normalized images and the width that returns the logits.
+    """
 
     name: str
     own: dict[str, object]
@@ -177,12 +184,12 @@ class Variant(NamedTuple):
     restated: Callable[[Tape, Tensor, int], Tensor]
 
     def load(self, width: int, **changes: object) -> params.Params:
-        """params.yaml with this network at `width` and `changes` to its section; report D's decoder is half as wide."""
+        """params.yaml with this network at `width`, and `changes` to its section."""
         own = {"width": width} | self.own | changes
-        if "decoder_width" in own:
+        if "decoder_width" in own:  # half the width in report D
             own["decoder_width"] = width // 2
         overrides = [f"{self.name}.{key}={value}" for key, value in own.items()]
-        if own.get("classes") == 2:  # one loss trains both networks
+        if own.get("classes") == 2:  # the loss is shared, so both networks need two
             overrides += ["unet.classes=2", "resnet34_unet.classes=2", "loss.bce=0", "loss.cross_entropy=1"]
         return params.load(COMMITTED, overrides=overrides)
 

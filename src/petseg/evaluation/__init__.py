@@ -1,1 +1,1 @@
-"""From logits to counts, from counts to scores, from scores to statistics."""
+"""Scores of networks on the test split, and their statistics."""

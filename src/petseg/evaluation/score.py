@@ -1,7 +1,6 @@
-"""Networks' answers for the test split, and their scores image by image."""
+"""Predicts and scores every image of the test split."""
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
@@ -11,131 +10,111 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from petseg import metrics, models
+from petseg import losses, metrics, models
 from petseg.batches.evaluation import batches_in_order
 from petseg.compute import Plan
-from petseg.runtime import machine
+from petseg.data.packed import Originals
 from petseg.runtime.errors import PetsegError
+
+SCORES = ("dice", "iou", "precision", "recall", "dice_original")
+
+_MAX_THREADS = 4  # batches at once; without gradients they need about as much memory as one batch in training
 
 
 class Scored(NamedTuple):
-    """One network on N images of S x S pixels."""
+    """Predictions and scores of one network on N images of S x S pixels, or on one batch of them."""
 
-    masks: np.ndarray  # (N, S, S) bool, the prediction at threshold 0.5
-    scores: dict[str, np.ndarray]  # dice, iou, precision, recall, dice_original: (N,) float64 each
-
-
-_AT_ONCE = 4  # batches on a CPU; without gradients they need about as much memory as one needs in training
+    masks: np.ndarray  # (N, S, S) bool, True where the probability of pet is above 0.5
+    scores: dict[str, np.ndarray]  # for each of SCORES (N,) float64
+    loss: float  # mean over batches, weighted by their images, as in validation
 
 
 def score(
     network: nn.Module,
     images: np.ndarray,
     trimaps: np.ndarray,
-    original: Callable[[int], np.ndarray],
+    originals: Originals | Sequence[np.ndarray],
     batch_size: int,
     plan: Plan,
-    on_batch: Callable[[int], None] = lambda images: None,
+    loss: losses.Loss,
+    on_batch: Callable[[int], object] = lambda images: None,
 ) -> Scored:
-    """Predicts and scores every image once, in order.
+    """Scores a network on every image once, in order.
+
+    Several threads take whole batches, each from its images to its scores. On a CPU that is faster than batch after
+    batch, where threads wait for each other in every layer. On a GPU some threads count pixels while it computes.
 
     Args:
-        network: in any mode; it is left in eval mode. (B, 3, S, S) pixels in [0, 255] -> logits,
-            (B, 1, S, S) or (B, 2, S, S).
+        network: (B, 3, S, S) pixels in [0, 255] -> logits, (B, 1, S, S) or (B, 2, S, S). It is left in eval mode.
         images: (N, S, S, 3) uint8.
-        trimaps: (N, S, S) uint8, resized as the images.
-        original: gives the truth of image i at its original size, (h, w) bool; called from several threads.
-        batch_size: images in a batch; on a CPU several batches are computed at once.
-        plan: where and how `network` is computed.
+        trimaps: (N, S, S) uint8.
+        originals: N masks at the size of the original images, (h, w) bool each.
+        batch_size: images per batch.
+        plan: where and how `network` is computed; it must be there already.
+        loss: of the training.
         on_batch: called with the number of images after each batch.
 
     Raises:
-        PetsegError: a logit is NaN, which would count as background, or infinite, which enlarges to NaN.
+        PetsegError: a logit is NaN or infinite. It would count as background.
     """
     network.eval()
-    alone = _computes_alone(plan.device)
-    cores = machine.cores() if alone else torch.get_num_threads()
-    threads = cores if alone else min(cores, _AT_ONCE)
-    masks, scores, pending = [], [], deque()
-    count = partial(_count, original=original)
-
-    def logits_of(number: int) -> tuple[Tensor, Tensor]:
-        image, mask = next(batches_in_order(images, trimaps, batch_size, first=number))
-        return _logits(network, image, mask, plan), mask
-
-    def both(number: int) -> tuple[Tensor, Tensor]:
-        return count(*logits_of(number), number * batch_size)
-
-    def collect(ahead: int) -> None:
-        while len(pending) > ahead:
-            predicted, columns = pending.popleft().result()
-            masks.append(predicted.numpy())
-            scores.append(columns)
-            on_batch(len(predicted))
-
+    batches = range(-(-len(images) // batch_size))
+    score_one = partial(_score_batch, network, images, trimaps, originals, batch_size, plan, loss)
+    cores = torch.get_num_threads()
+    threads = min(cores, _MAX_THREADS)
+    scored = []
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,)) as pool:
-        for number in range(-(-len(images) // batch_size)):
-            task = (count, *logits_of(number), number * batch_size) if alone else (both, number)
-            pending.append(pool.submit(*task))
-            collect(ahead=2 * threads)
-        collect(ahead=0)
-    names = ("dice", "iou", "precision", "recall", "dice_original")
-    return Scored(np.concatenate(masks), dict(zip(names, torch.cat(scores, dim=1).numpy(), strict=True)))
-
-
-def _computes_alone(device: torch.device) -> bool:
-    """Whether one thread computes the network and the others only count, as for a GPU, which it keeps busy meanwhile.
-
-    A CPU's threads take whole batches, network and all: they seldom wait for each other, and torch's own would in each
-    of a network's many layers.
-    """
-    return device.type != "cpu"
-
-
-def _count(logits: Tensor, mask: Tensor, first: int, original: Callable[[int], np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Predictions (B, S, S) bool and five scores (5, B) of a batch, on the CPU.
-
-    Args:
-        logits: (B, 1, S, S), on any device; they are waited for.
-        mask: (B, S, S) bool.
-        first: the number of the first image in the split.
-    """
-    logits = logits.cpu()
-    _check_finite(logits, first)
-    predicted = logits.squeeze(1) > 0  # sigmoid(0) = 0.5
-    counts = metrics.count(predicted, mask)
-    columns = [score(counts) for score in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
-    enlarged = [_count_at_size(one, original(i)) for i, one in enumerate(logits, first)]
-    columns.append(metrics.dice(metrics.Counts(*torch.tensor(enlarged).T)))
-    return predicted, torch.stack(columns)
+        for batch in pool.map(score_one, batches):
+            scored.append(batch)
+            on_batch(len(batch.masks))
+    masks = np.concatenate([batch.masks for batch in scored])
+    scores = {name: np.concatenate([batch.scores[name] for batch in scored]) for name in SCORES}
+    return Scored(masks, scores, sum(batch.loss * len(batch.masks) for batch in scored) / len(images))
 
 
 @torch.inference_mode()
-def _logits(network: nn.Module, image: Tensor, mask: Tensor, plan: Plan) -> Tensor:
-    """Logits of pet, (B, 1, S, S) float32 on the device, of a batch as `batches_in_order` gives it."""
-    pixels, _ = plan.inputs(image, mask)
+def _score_batch(
+    network: nn.Module,
+    images: np.ndarray,
+    trimaps: np.ndarray,
+    originals: Originals | Sequence[np.ndarray],
+    batch_size: int,
+    plan: Plan,
+    loss: losses.Loss,
+    number: int,
+) -> Scored:
+    """Scores batch `number`, from 0; the other arguments are those of `score`."""
+    image, mask = next(batches_in_order(images, trimaps, batch_size, first=number))
+    pixels, truth = plan.inputs(image, mask)
     with plan.autocast():
-        return models.pet_logit(network(pixels).float())
+        logits = models.pet_logit(network(pixels).float())  # (B, 1, S, S)
+    batch_loss = loss(logits, truth).item()
+    logits, first = logits.cpu(), number * batch_size
+    _check_finite(logits, first)
+    predicted = logits[:, 0] > 0  # sigmoid(0) = 0.5
+    counts = metrics.count(predicted, mask)
+    original = torch.tensor([_count_at_original_size(one, originals[i]) for i, one in enumerate(logits, first)])
+    columns = [each(counts) for each in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
+    columns.append(metrics.dice(metrics.Counts(*original.T)))
+    return Scored(predicted.numpy(), {k: v.numpy() for k, v in zip(SCORES, columns, strict=True)}, batch_loss)
 
 
 def _check_finite(logits: Tensor, first: int) -> None:
-    """Refuses logits (B, 1, S, S) of images `first` and on of which one is NaN or infinite; names the first such."""
+    """Raises a PetsegError for the first image with a NaN or infinite logit; `first` is the number of logits[0]."""
     bad = (~logits.isfinite()).flatten(1).any(1).nonzero()
     if len(bad):
-        image = first + bad[0].item()
         raise PetsegError(
-            f"A logit of image {image} of the split (from 0) is NaN or infinite: the weights are of no use, or the "
-            "precision is too low; train the network again, at a lower lr or at precision fp32."
+            f"A logit of image {first + bad[0].item()} of the split (from 0) is NaN or infinite; train the network "
+            "again, with a lower lr or train.precision=fp32."
         )
 
 
-@torch.inference_mode()
-def _count_at_size(logits: Tensor, truth: np.ndarray) -> tuple[int, int, int]:
-    """tp, fp and fn at an image's original size: logits (1, S, S), enlarged bilinearly, against truth (h, w) bool.
+def _count_at_original_size(logits: Tensor, truth: np.ndarray) -> tuple[int, int, int]:
+    """Counts tp, fp and fn of logits (1, S, S), resized bilinearly, against a mask (h, w) bool.
 
-    On one image numpy compares and counts in a third of the time that torch and `metrics.count` take.
+    For a single image numpy takes a third of the time of `metrics.count`.
     """
-    enlarged = F.interpolate(logits[None], size=truth.shape, mode="bilinear", align_corners=False)
-    predicted = enlarged[0, 0].numpy() > 0
-    tp = np.count_nonzero(predicted & truth)
-    return tp, np.count_nonzero(predicted) - tp, np.count_nonzero(truth) - tp
+    resized = F.interpolate(logits[None], size=truth.shape, mode="bilinear", align_corners=False)
+    predicted = resized[0, 0].numpy() > 0
+    tp, positive, pets = (int(np.count_nonzero(mask)) for mask in (predicted & truth, predicted, truth))
+    return tp, positive - tp, pets - tp

@@ -1,4 +1,4 @@
-"""Scores of images -> figures with intervals."""
+"""Summary statistics of scores per image."""
 
 import numpy as np
 from scipy import stats
@@ -7,21 +7,21 @@ from scipy import stats
 def bootstrap_interval(values: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean (Efron 1979).
 
-    It says how far the mean would move with other images from the same source. It knows nothing of another training
-    seed. A single value has no spread: the interval is that value.
+    It covers the choice of test images, not the seed of the training. If all values are equal, the interval is that
+    value.
 
     Args:
-        values: (N,) one score an image, N >= 1.
-        resamples: how often N images are drawn with replacement.
-        seed: of the drawing.
+        values: (N,), one score per image, N >= 1.
+        resamples: number of resamples of N images, with replacement.
+        seed: of the resampling.
     """
-    if len(values) == 1 or np.ptp(values) == 0:
+    if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
     interval = stats.bootstrap(
         (values,),
         np.mean,
         n_resamples=resamples,
-        batch=max(1, 4_000_000 // len(values)),  # at most 32 MB of draws at once
+        batch=max(1, 4_000_000 // len(values)),  # at most 32 MB at once
         confidence_level=0.95,
         method="percentile",
         rng=np.random.default_rng(seed),
@@ -29,14 +29,15 @@ def bootstrap_interval(values: np.ndarray, resamples: int, seed: int = 0) -> tup
     return float(interval.low), float(interval.high)
 
 
-def summary(scores: dict[str, np.ndarray], resamples: int) -> dict[str, float]:
-    """What metrics/test.json holds of one network: means over images to 6 digits, and the interval of the Dice.
+def summary(scores: dict[str, np.ndarray], loss: float, resamples: int) -> dict[str, float]:
+    """The numbers of one network in metrics/test.json: means over images, the interval of Dice, the loss; 6 decimals.
 
     Args:
         scores: dice, iou, precision, recall, dice_original, each (N,).
+        loss: on the test split.
         resamples: see `bootstrap_interval`.
     """
     low, high = bootstrap_interval(scores["dice"], resamples)
-    means = {name: float(values.mean()) for name, values in scores.items()}
-    ordered = {"dice": means.pop("dice"), "dice_low": low, "dice_high": high} | means
-    return {name: round(value, 6) for name, value in ordered.items()}
+    means = {name: values.mean() for name, values in scores.items()}
+    ordered = {"dice": means.pop("dice"), "dice_low": low, "dice_high": high} | means | {"loss": loss}
+    return {name: round(float(value), 6) for name, value in ordered.items()}

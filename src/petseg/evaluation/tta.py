@@ -1,12 +1,12 @@
-"""Test-time flips: a network's answer to an image and to its mirror image, averaged."""
+"""Test-time augmentation: the mean of the logits of an image and of its mirror image."""
 
 from torch import Tensor, nn
 
 from petseg.models import pet_logit
 
 
-class Mirrored(nn.Module):
-    """The mean of two logits of pet, the second one of the mirrored image and mirrored back; twice the work.
+class FlipTTA(nn.Module):
+    """Averages the logits of `network` over horizontal flips, at twice the cost: (B, 3, H, W) -> (B, 1, H, W).
 
     Args:
         network: (B, 3, H, W) -> (B, 1, H, W) or (B, 2, H, W).
@@ -17,6 +17,5 @@ class Mirrored(nn.Module):
         self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 1, H, W); equal for an image and its mirror image, but mirrored."""
-        mirrored = pet_logit(self.network(pixels.flip(-1))).flip(-1)
-        return (pet_logit(self.network(pixels)) + mirrored) / 2
+        flipped = pet_logit(self.network(pixels.flip(-1))).flip(-1)
+        return (pet_logit(self.network(pixels)) + flipped) / 2

@@ -1,0 +1,116 @@
+"""The evaluate stage on a fake network and three images, without DVC."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from petseg import losses, models
+from petseg.compute import Plan
+from petseg.config import params
+from petseg.config.networks import NETWORKS
+from petseg.data import fingerprint
+from petseg.models import weights
+from support.paths import COMMITTED, ROOT
+
+PLAN = Plan(torch.device("cpu"), "fp32", channels_last=False, compiled=False, workers=0)
+SIZES = [(90, 70), (64, 64), (40, 100)]  # width, height
+
+
+class RightHalf(nn.Module):
+    """Predicts pet in the right half: strongly in the right quarter, weakly left of it."""
+
+    def forward(self, pixels):
+        logits = torch.full((len(pixels), 1, *pixels.shape[2:]), -1.0)
+        logits[..., 32:48], logits[..., 48:] = 0.5, 2
+        return logits
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """The stage's functions, in a folder with params.yaml and a test split whose pets are the right halves."""
+    monkeypatch.setitem(sys.modules, "_here", ModuleType("_here"))  # it would take over the signals of this process
+    monkeypatch.setenv("PETSEG_DEVICE", "cpu")
+    monkeypatch.setenv("PETSEG_LOCKS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(COMMITTED.read_text())
+    rng = np.random.default_rng(0)
+    trimaps = np.full((3, 64, 64), 2, np.uint8)
+    trimaps[:, :, 32:] = 1
+    for split in ("train", "valid", "test"):
+        (tmp_path / "data/packed" / split).mkdir(parents=True)
+        np.save(f"data/packed/{split}/images.npy", rng.integers(0, 256, (3, 64, 64, 3), np.uint8))
+        np.save(f"data/packed/{split}/trimaps.npy", trimaps)
+    halves = [np.arange(width) >= width / 2 for width, _ in SIZES]
+    bits = [np.packbits(np.tile(half, (height, 1))) for half, (_, height) in zip(halves, SIZES, strict=True)]
+    np.concatenate(bits).tofile("data/packed/test/originals.bits")
+    rows = [(f"cat_{i}", "test", "cat", "cat", *size) for i, size in enumerate(SIZES)]
+    rows.append(("dog_1", "train", "dog", "dog", 8, 8))
+    columns = ["name", "split", "breed", "species", "width", "height"]
+    pd.DataFrame(rows, columns=columns).to_csv("data/splits.csv", index=False)
+    return runpy.run_path(str(ROOT / "stages/evaluate.py"))
+
+
+@pytest.mark.parametrize(
+    ("flips", "columns", "dice"),
+    [("false", [*range(32, 64)], 1), ("true", [*range(16), *range(48, 64)], 2 * 16 / (32 + 32))],
+)
+def test_flips_are_applied_if_asked_for(stage, flips, columns, dice):
+    p = params.load(overrides=[f"evaluate.flips={flips}"])
+    scored = stage["evaluate"]("unet", RightHalf(), p, PLAN, [np.ones((8, 8), bool)] * 3)
+    assert np.flatnonzero(scored.masks[0, 0]).tolist() == columns
+    assert scored.scores["dice"] == pytest.approx(dice)
+    logits, truth = RightHalf()(torch.zeros(3, 3, 64, 64)), torch.zeros(3, 1, 64, 64)
+    truth[..., 32:] = 1
+    if flips == "true":
+        logits = (logits + logits.flip(-1)) / 2
+    assert scored.loss == pytest.approx(losses.build(p.loss)(logits, truth).item())
+
+
+@pytest.mark.parametrize(("micro_batch", "sizes"), [("null", [3]), (2, [2, 1])])
+def test_batches_are_those_of_validation(stage, micro_batch, sizes):
+    p = params.load(overrides=["batch_size=4", f"train.micro_batch={micro_batch}"])
+    seen = []
+
+    class Counting(RightHalf):
+        def forward(self, pixels):
+            seen.append(len(pixels))
+            return super().forward(pixels)
+
+    stage["evaluate"]("unet", Counting(), p, PLAN, [np.ones((8, 8), bool)] * 3)
+    assert sorted(seen, reverse=True) == sizes
+
+
+def test_outputs_of_the_stage(stage, monkeypatch, capsys):
+    p, data_sha256 = params.load(), fingerprint.training_data("data/packed")
+    network = RightHalf()
+    for name in NETWORKS:
+        weights.save(f"models/{name}.safetensors", network.state_dict(), p.training(name), data_sha256)
+    monkeypatch.setattr(models, "build", lambda name, p: network)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py"])
+    stage["main"]()
+
+    metrics = json.loads(Path("metrics/test.json").read_text())
+    assert list(metrics) == list(NETWORKS)
+    for scores in metrics.values():
+        assert scores["dice"] == scores["dice_high"] == 1
+        assert 0.99 < scores["dice_original"] <= 1
+        assert scores["loss"] > 0
+    scores = pd.read_csv("plots/test/scores.csv")
+    assert list(scores.columns) == ["name", "breed", "species", *NETWORKS]
+    assert list(scores["name"]) == ["cat_0", "cat_1", "cat_2"]
+    assert list(pd.read_csv("plots/test/dice.csv")["network"]) == list(NETWORKS)
+    predictions = np.load("data/predictions.npz")
+    assert list(predictions["name"]) == ["cat_0", "cat_1", "cat_2"]
+    assert all(predictions[name].shape == (3, 64, 64) for name in NETWORKS)
+    facts = json.loads(Path("data/evaluate.run.json").read_text())
+    assert facts["device"] == "cpu"
+    assert facts["precision"] == dict.fromkeys(NETWORKS, p.train.precision)
+    assert capsys.readouterr().out.count("test Dice 1.0000, 95 % interval 1.0000 to 1.0000") == len(NETWORKS)

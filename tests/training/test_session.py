@@ -1,0 +1,28 @@
+import pytest
+
+from petseg.runtime.errors import PetsegError
+from petseg.training import session
+from support import trainings
+
+
+def remedies(**overrides):
+    """The message of a training that runs out of memory."""
+    training = trainings.settings(**overrides).training("unet")
+    with pytest.raises(PetsegError) as error, session.open_session(training, trainings.PLAN, "0"):
+        raise MemoryError
+    return str(error.value).partition("; try ")[2]
+
+
+def test_out_of_memory_in_training_proposes_smaller_values(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    large = remedies(image_size=256, batch_size=64, **{"unet.width": 64})
+    assert [word for word in large.split() if "=" in word] == [
+        "train.micro_batch=32,",
+        "batch_size=32,",
+        "image_size=128,",
+        "unet.width=32.",
+    ]
+    assert remedies(**{"train.micro_batch": 2, "unet.width": 64}) == "unet.width=32."
+    accumulated = remedies(batch_size=16, **{"train.micro_batch": 8})
+    assert "train.micro_batch=4" in accumulated
+    assert "batch_size=" not in accumulated.replace("micro_batch=", "")
