@@ -136,7 +136,7 @@ def _read_list(path: Path, names: Collection[str]) -> list[str]:
             name = PurePath(name).stem
         if name not in names:
             raise DataError(
-                f"{path}, line {number}: there is no image {name}; add it and its mask, or remove the line."
+                f"{path}, line {number}: no image is called {name}; add it and its mask, or remove the line."
             )
         if numbers and not _LINE_NUMBERS.fullmatch(" ".join(numbers)):
             raise DataError(
