@@ -147,7 +147,7 @@ def test_truncated_images_are_refused(tmp_path, kind):
         path.write_bytes(content[:length])
         text = error(images.read_image, path)
         assert str(path) in text
-        assert "remove pug_1 from its list" in text
+        assert "replace it, or remove pug_1 from the data set" in text
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\xff\xd8\xff\xe0garbage", b"\x89PNG\r\n\x1a\n" * 9])

@@ -33,7 +33,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         DataError: the file is missing, truncated or cannot be decoded, or has 32-bit channels, whose range is unknown.
     """
-    return _rgb(_decode(path), path)
+    return _rgb(decode(path), path)
 
 
 def read_trimap(path: str | Path) -> np.ndarray:
@@ -45,7 +45,7 @@ def read_trimap(path: str | Path) -> np.ndarray:
     Raises:
         DataError: the file is missing, truncated or cannot be decoded, has several channels, or has other values.
     """
-    trimap = np.asarray(_decode(path))
+    trimap = np.asarray(decode(path))
     if trimap.ndim != 2:
         raise DataError(f"{path} has {trimap.shape[2]} channels; a trimap has one, with values 1, 2 and 3.")
     if trimap.dtype == np.uint8:  # the common case, much faster than np.isin
@@ -72,7 +72,7 @@ def read_pair(image_path: str | Path, trimap_path: str | Path) -> tuple[np.ndarr
     Raises:
         DataError: as for `read_image` and `read_trimap`, or the sizes differ.
     """
-    image, trimap = _decode(image_path), read_trimap(trimap_path)
+    image, trimap = decode(image_path), read_trimap(trimap_path)
     height, width = trimap.shape
     if image.size != (width, height):
         turned = _apply_orientation(image)
@@ -95,16 +95,13 @@ def resize_trimap(trimap: np.ndarray, size: int) -> np.ndarray:
     return np.array(Image.fromarray(trimap).resize((size, size), Image.Resampling.NEAREST))
 
 
-def decode(path: Path, advice: str) -> Image.Image:
+def decode(path: str | Path) -> Image.Image:
     """Decodes the first frame of an image file completely, in the file's own mode.
-
-    Args:
-        path: of the file.
-        advice: what to do about a file that cannot be decoded, the end of the error's sentence.
 
     Raises:
         DataError: the file is missing, unreadable, truncated or cannot be decoded.
     """
+    path = Path(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -116,22 +113,18 @@ def decode(path: Path, advice: str) -> Image.Image:
             warnings.simplefilter("ignore")  # damaged metadata does not affect the pixels
             image = Image.open(io.BytesIO(content))
             image.load()
-    except Image.UnidentifiedImageError:
-        raise DataError(f"{path} cannot be decoded (unknown image format); {advice}.") from None
     except Exception as error:  # Pillow's decoders raise exceptions of any type on damaged content
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise DataError(f"{path} cannot be decoded ({reason}); {advice}.") from None
+        unknown = isinstance(error, Image.UnidentifiedImageError)
+        reason = "unknown image format" if unknown else " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise DataError(
+            f"{path} cannot be decoded ({reason}); replace it, or remove {path.stem} from the data set."
+        ) from None
     return image
 
 
 def list_values(values: Sequence[float] | np.ndarray) -> str:
     """The first eight of some sorted numbers as text: "0, 128, 255"."""
     return ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
-
-
-def _decode(path: str | Path) -> Image.Image:
-    path = Path(path)
-    return decode(path, advice=f"fetch or copy it again, or remove {path.stem} from its list")
 
 
 def _apply_orientation(image: Image.Image) -> Image.Image:

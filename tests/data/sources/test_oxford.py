@@ -1,4 +1,4 @@
-"""The source `oxford`, with small archives made here and with real ones."""
+"""The source `oxford`, with small archives; real ones are in test_sources.py."""
 
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from petseg.data.sources import oxford
 from petseg.runtime import download
 from petseg.runtime.errors import DataError, PetsegError
 from support.archives import write_archive
-from support.paths import real_data
 
 
 def data(url: tuple[str, ...], images: str, annotations: str) -> DataParams:
@@ -98,14 +97,3 @@ def test_an_archive_that_would_write_outside_is_refused(params: DataParams, tmp_
         oxford.fetch(bad, tmp_path / "out")
     assert not (tmp_path / "evil.jpg").exists()
     assert not (tmp_path / "out").exists()
-
-
-def test_real_archives(tmp_path: Path, cache: Path) -> None:
-    mirror = real_data("oxford-pets-mini")
-    mini = data((mirror.resolve().as_uri(),), "47dc4dc25cd2edb80125eea1d71bf3cd", "3c26016a409ce41fd0758f9814516a68")
-    oxford.fetch(mini, tmp_path)
-    trainval, test = layout.check(tmp_path)
-    assert (len(trainval), len(test)) == (300, 298)
-    assert not cache.exists()  # read in place
-    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
-    assert suffixes == {".jpg", ".png", ".txt"}

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,7 @@ def test_a_failing_stage_keeps_its_former_outputs(project: Path) -> None:
     result = run_stage(project)
     assert result.returncode == 1
     assert result.stderr == (
-        "error: own/masks/b.png cannot be decoded (unknown image format); replace it, or remove it and its image.\n"
+        "error: own/masks/b.png cannot be decoded (unknown image format); replace it, or remove b from the data set.\n"
     )
     assert {path.name for path in (project / "data").iterdir()} == {"raw"}
     assert (project / "data/raw/images/b.jpg").exists()
@@ -162,4 +163,6 @@ def test_stage_on_real_archives(project: Path) -> None:
     result = run_stage(project, source="oxford", url=mirror.resolve().as_uri(), md5=sums)
     assert result.returncode == 0, result.stderr
     assert "fetch_data: oxford, 300 trainval and 298 test images in " in result.stdout
-    assert len(list((project / "data/raw/images").iterdir())) == 598
+    files = [path for path in (project / "data/raw").rglob("*") if path.is_file()]
+    assert Counter(path.suffix for path in files) == {".jpg": 598, ".png": 598, ".txt": 3}
+    assert not (project.parent / "cache").exists()  # local archives are used in place

@@ -32,7 +32,7 @@ def read(path: Path) -> np.ndarray:
         DataError: the file cannot be decoded, is partly transparent or colored, or is a JPEG that is not black and
             white.
     """
-    image = decode(path, advice="replace it, or remove it and its image")
+    image = decode(path)
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
         raise DataError(f"{path} is partly transparent, which can mean pet or background: {EXPECTED}.")
     if image.format == "JPEG":
