@@ -1,4 +1,4 @@
-"""Brings the images of `data.source` into data/raw, in the layout of Oxford-IIIT Pet."""
+"""Fetches the images of `data.source` into data/raw, in the layout of Oxford-IIIT Pet."""
 
 import _here  # noqa: F401
 
@@ -14,7 +14,7 @@ from petseg.runtime import errors, files, machine
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     start = time.perf_counter()
-    # Moved into place only after the parameters have been checked once more.
+    # The folder is moved into place after the final check of the parameters.
     with files.atomic_folder(layout.RAW) as folder, stage.for_stage("data") as p:
         trainval, test = fetch.fetch(p.data, folder, machine.workers())
     seconds = time.perf_counter() - start

@@ -14,14 +14,14 @@ from petseg.runtime import errors, files, machine
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     start = time.perf_counter()
-    # Nothing is moved into place before the parameters have been checked once more and all is packed.
+    # Outputs are moved into place only after everything is packed and the final check of the parameters.
     with files.atomic_folder(packed.PACKED) as part:
         with stage.for_stage("split", "image_size") as p:
             trainval, test = layout.check(layout.RAW)
-            rows = splits.split(trainval, test, p.split.rule, p.split.seed)
-            sizes = pack.pack(layout.RAW, rows, p.image_size, part, machine.workers())
-        splits.write_table(rows, sizes, splits.TABLE)
-    counts = Counter(name for _, name in rows)
+            assignments = splits.split(trainval, test, p.split.rule, p.split.seed)
+            sizes = pack.pack(layout.RAW, assignments, p.image_size, part, machine.workers())
+        splits.write_table(assignments, sizes, splits.TABLE)
+    counts = Counter(name for _, name in assignments)
     listed = ", ".join(f"{counts[name]} {name}" for name in splits.SPLITS)
     print(f"split: {listed}, packed at {p.image_size} x {p.image_size} in {time.perf_counter() - start:.1f} s")
 

@@ -5,7 +5,7 @@ from petseg.data.fingerprint import training_data
 from petseg.runtime.errors import DataError
 
 
-def test_the_fingerprint_sees_train_and_valid_and_not_test(tmp_path):
+def test_the_fingerprint_covers_train_and_valid_but_not_test(tmp_path):
     for split in ("train", "valid", "test"):
         (tmp_path / split).mkdir()
         for array in ("images", "trimaps"):
@@ -21,6 +21,6 @@ def test_the_fingerprint_sees_train_and_valid_and_not_test(tmp_path):
     assert training_data(tmp_path) == seen[-1]
 
 
-def test_missing_arrays_are_a_sentence(tmp_path):
+def test_missing_arrays(tmp_path):
     with pytest.raises(DataError, match=r"train/images.npy does not exist; run `dvc repro split`"):
         training_data(tmp_path)

@@ -1,4 +1,4 @@
-"""The official layout: what of it is read, and the sentence for each way in which it can be wrong."""
+"""The official layout: what is read, and the error for each way in which it can be wrong."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ TEST = ["Abyssinian_2 1 1 1"]
 
 
 def write_raw(raw: Path, trainval: list[str] = TRAINVAL, test: list[str] = TEST) -> Path:
-    """Lists, and an empty file for each image and trimap (nothing here opens them)."""
+    """Writes lists, and an empty file for each image and trimap (these tests do not open them)."""
     (raw / "images").mkdir(parents=True)
     (raw / "annotations" / "trimaps").mkdir(parents=True)
     for name, lines in (("trainval.txt", trainval), ("test.txt", test)):
@@ -24,7 +24,7 @@ def write_raw(raw: Path, trainval: list[str] = TRAINVAL, test: list[str] = TEST)
     return raw
 
 
-def message(raw: Path) -> str:
+def error(raw: Path) -> str:
     with pytest.raises(DataError) as caught:
         layout.check(raw)
     assert "\n" not in str(caught.value)
@@ -55,24 +55,26 @@ def test_comments_blank_lines_byte_order_mark_and_windows_line_ends_are_skipped(
 
 
 def test_a_name_without_number_has_no_breed(tmp_path):
-    trainval, _ = layout.check(write_raw(tmp_path, ["rex 1 2 1", "Main.Coon-x_y_007 1 1 1"]))
-    assert [entry.breed for entry in trainval] == ["unknown", "Main.Coon-x_y"]
+    trainval, _ = layout.check(write_raw(tmp_path, ["rex 1 0 1", "Main.Coon-x_y_007 1 1 1"]))
+    assert [(entry.breed, entry.species) for entry in trainval] == [("unknown", "unknown"), ("Main.Coon-x_y", "cat")]
 
 
 @pytest.mark.parametrize("name", ["trainval.txt", "test.txt"])
-@pytest.mark.parametrize(("content", "said"), [(None, "does not exist"), (b"", "lists no"), (b"# x\n\n", "lists no")])
-def test_missing_and_empty_lists(tmp_path, name, content, said):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "does not exist"),
+        (b"", "lists no image"),
+        (b"# x\n\n", "lists no image"),
+        (b"\xff\xfe\x00pug", "cannot be read as text"),
+    ],
+)
+def test_missing_empty_and_binary_lists(tmp_path, name, content, reason):
     path = write_raw(tmp_path) / "annotations" / name
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    assert str(path) in message(tmp_path)
-    assert said in message(tmp_path)
-
-
-def test_a_list_that_is_no_text(tmp_path):
-    (write_raw(tmp_path) / "annotations" / "test.txt").write_bytes(b"\xff\xfe\x00pug")
-    assert "test.txt cannot be read as text" in message(tmp_path)
+    assert error(tmp_path).startswith(f"{path} {reason}")
 
 
 @pytest.mark.parametrize(
@@ -93,56 +95,56 @@ def test_a_list_that_is_no_text(tmp_path):
 def test_a_malformed_line_is_named_by_its_number(tmp_path, line):
     path = write_raw(tmp_path) / "annotations" / "test.txt"
     path.write_text(f"# comment\nAbyssinian_2 1 1 1\n{line}\n")
-    assert f"{path}, line 3" in message(tmp_path)
-    assert line in message(tmp_path)
+    assert error(tmp_path).startswith(f"{path}, line 3 is {line!r}")
 
 
 def test_a_name_twice_in_a_list(tmp_path):
-    text = message(write_raw(tmp_path, ["pug_1 1 2 1", "pug_2 1 2 1", "pug_1 1 2 1"]))
-    assert "trainval.txt names pug_1 twice, in lines 1 and 3" in text
+    text = error(write_raw(tmp_path, ["pug_1 1 2 1", "pug_2 1 2 1", "pug_1 1 2 1"]))
+    assert "trainval.txt lists pug_1 twice, in lines 1 and 3" in text
 
 
-def test_a_name_in_both_lists(tmp_path):
-    text = message(write_raw(tmp_path, [*TRAINVAL, "pug_7 1 2 1"], ["pug_7 1 2 1"]))
-    assert text.startswith("pug_7 is in ")
-    assert "trainval.txt" in text
-    assert "test.txt" in text
+@pytest.mark.parametrize(
+    ("trainval", "test", "start"),
+    [
+        ([*TRAINVAL, "pug_7 1 2 1"], ["pug_7 1 2 1"], "pug_7 is in "),
+        (TRAINVAL, TRAINVAL[::-1], "Abyssinian_1 (and 2 more) is in "),
+    ],
+)
+def test_names_in_both_lists(tmp_path, trainval, test, start):
+    text = error(write_raw(tmp_path, trainval, test))
+    assert text.startswith(f"{start}{tmp_path}/annotations/trainval.txt and in {tmp_path}/annotations/test.txt")
 
 
-def test_several_names_in_both_lists_are_counted(tmp_path):
-    assert message(write_raw(tmp_path, TRAINVAL, TRAINVAL[::-1])).startswith("Abyssinian_1 (and 2 more) is in ")
+@pytest.mark.parametrize(
+    ("name", "kinds", "list_name"),
+    [
+        ("american_bulldog_12", ["trimap"], "trainval.txt"),
+        ("Abyssinian_2", ["image"], "test.txt"),
+        ("Abyssinian_1", ["image", "trimap"], "trainval.txt"),
+    ],
+)
+def test_missing_files_of_a_listed_image(tmp_path, name, kinds, list_name):
+    write_raw(tmp_path)
+    paths = {"image": layout.image_path(tmp_path, name), "trimap": layout.trimap_path(tmp_path, name)}
+    for kind in kinds:
+        paths[kind].unlink()
+    missing = " and ".join(f"no {kind} ({paths[kind]})" for kind in kinds)
+    assert error(tmp_path).startswith(f"{name} has {missing}, but is listed in {tmp_path}/annotations/{list_name}")
 
 
-def test_an_image_without_trimap(tmp_path):
-    trimap = layout.trimap_path(write_raw(tmp_path), "american_bulldog_12")
-    trimap.unlink()
-    text = message(tmp_path)
-    assert f"american_bulldog_12 has an image but no trimap ({trimap})" in text
-    assert "trainval.txt" in text
-
-
-def test_a_trimap_without_image(tmp_path):
-    image = layout.image_path(write_raw(tmp_path), "Abyssinian_2")
-    image.unlink()
-    text = message(tmp_path)
-    assert f"Abyssinian_2 has a trimap but no image ({image})" in text
-    assert "test.txt" in text
-
-
-def test_listed_files_that_are_missing_the_first_is_named_and_all_are_counted(tmp_path):
+def test_the_first_of_several_incomplete_images_is_named_and_the_others_counted(tmp_path):
     write_raw(tmp_path)
     for name in ("Egyptian_Mau_3", "american_bulldog_12"):
         layout.image_path(tmp_path, name).unlink()
-        layout.trimap_path(tmp_path, name).unlink()
-    text = message(tmp_path)
-    assert text.startswith("american_bulldog_12 has neither an image")
+    text = error(tmp_path)
+    assert text.startswith("american_bulldog_12 has no image")
     assert "(and 1 more)" in text
 
 
-def test_strays_do_no_harm(tmp_path):
+def test_unlisted_files_are_ignored(tmp_path):
     before = layout.check(write_raw(tmp_path))
-    for stray in ("._Abyssinian_1.jpg", "Abyssinian_100.mat", "Bengal_5.jpg", "Thumbs.db"):
-        (tmp_path / "images" / stray).write_bytes(b"junk")
-    for stray in ("._trimaps", "trimaps/._Abyssinian_1.png", "trimaps/Bengal_6.png", "list.txt"):
-        (tmp_path / "annotations" / stray).write_bytes(b"\xff junk")
+    for name in ("._Abyssinian_1.jpg", "Abyssinian_100.mat", "Bengal_5.jpg", "Thumbs.db"):
+        (tmp_path / "images" / name).write_bytes(b"junk")
+    for name in ("._trimaps", "trimaps/._Abyssinian_1.png", "trimaps/Bengal_6.png", "list.txt"):
+        (tmp_path / "annotations" / name).write_bytes(b"\xff junk")
     assert layout.check(tmp_path) == before

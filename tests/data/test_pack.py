@@ -1,4 +1,4 @@
-"""Packing: what is written, by however many processes, from which memory, and what bad input gets."""
+"""Packing: the arrays, the number of workers, memory, and invalid input."""
 
 import errno
 import os
@@ -16,13 +16,11 @@ from petseg.data import images, layout, pack, packed, splits
 from petseg.data.sources import archive
 from petseg.runtime.errors import DataError, PetsegError
 from petseg.runtime.files import atomic_folder
-from support.paths import real_data
-
-ROOT = Path(__file__).resolve().parents[2]
+from support.paths import ROOT, real_data
 
 
-def write_raw(raw: Path, trainval: int = 23, test: int = 5) -> list[splits.Row]:
-    """Drawn pets of differing sizes in the official layout, and their rows under the report's rule."""
+def write_raw(raw: Path, trainval: int = 23, test: int = 5) -> list[splits.Assignment]:
+    """Writes images of different sizes in the official layout; returns their assignments by the rule `report`."""
     rng = np.random.default_rng(0)
     (raw / "images").mkdir(parents=True)
     (raw / "annotations" / "trimaps").mkdir(parents=True)
@@ -39,8 +37,7 @@ def write_raw(raw: Path, trainval: int = 23, test: int = 5) -> list[splits.Row]:
 
 def pack_into(folder: Path, *arguments, workers: int = 1) -> list[tuple[int, int]]:
     folder.mkdir()
-    raw, rows, size = arguments
-    return pack.pack(raw, rows, size, folder, workers)
+    return pack.pack(*arguments, folder, workers)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -49,14 +46,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_packed_arrays_are_what_computing_them_directly_gives(tmp_path, monkeypatch, workers):
-    monkeypatch.setattr(pack, "CHUNK_IMAGES", 4)  # so that splits are several chunks, the last of them shorter
-    rows = write_raw(tmp_path / "raw")
-    sizes = pack_into(tmp_path / "packed", tmp_path / "raw", rows, 16, workers=workers)
+def test_packed_arrays_equal_the_resized_images(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(pack, "CHUNK_IMAGES", 4)  # several chunks per split, the last one shorter
+    assignments = write_raw(tmp_path / "raw")
+    sizes = pack_into(tmp_path / "packed", tmp_path / "raw", assignments, 16, workers=workers)
     counts = {}
     for split in splits.SPLITS:
         photos, trimaps = packed.load_split(split, tmp_path / "packed")
-        names = [entry.name for entry, name in rows if name == split]
+        names = [entry.name for entry, name in assignments if name == split]
         counts[split] = len(photos)
         assert len(names) == len(photos) == len(trimaps)
         for i, name in enumerate(names):
@@ -65,63 +62,64 @@ def test_packed_arrays_are_what_computing_them_directly_gives(tmp_path, monkeypa
             np.testing.assert_array_equal(photos[i], images.resize_image(photo, 16))
             np.testing.assert_array_equal(trimaps[i], images.resize_trimap(trimap, 16))
     assert counts == {"train": 20, "valid": 3, "test": 5}
-    numbers = [int(entry.name.split("_")[1]) for entry, _ in rows]
+    numbers = [int(entry.name.split("_")[1]) for entry, _ in assignments]
     assert sizes == [(45 - i, 20 + i) for i in numbers]
     originals = packed.Originals(sizes[-5:], tmp_path / "packed")
-    for i, (entry, _) in enumerate(rows[-5:]):
+    for i, (entry, _) in enumerate(assignments[-5:]):
         trimap = images.read_trimap(layout.trimap_path(tmp_path / "raw", entry.name))
         assert originals[i].dtype == bool
         np.testing.assert_array_equal(originals[i], (trimap == 1) | (trimap == 3))
 
 
 def test_files_do_not_depend_on_workers_or_chunks(tmp_path, monkeypatch):
-    rows = write_raw(tmp_path / "raw")
-    sizes = pack_into(tmp_path / "one", tmp_path / "raw", rows, 16)
+    assignments = write_raw(tmp_path / "raw")
+    sizes = pack_into(tmp_path / "one", tmp_path / "raw", assignments, 16)
     monkeypatch.setattr(pack, "CHUNK_BYTES", 3 * 4 * 16 * 16)
-    assert pack_into(tmp_path / "two", tmp_path / "raw", rows, 16, workers=3) == sizes
+    assert pack_into(tmp_path / "two", tmp_path / "raw", assignments, 16, workers=3) == sizes
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert len(contents(tmp_path / "one")) == 7
 
 
-def test_memory_is_bounded_by_a_chunk_and_not_by_the_set(tmp_path, monkeypatch):
+def test_memory_is_bounded_by_a_chunk(tmp_path, monkeypatch):
     size, number, held = 128, 60, 4
-    rows = write_raw(tmp_path / "raw", trainval=20, test=4)
+    assignments = write_raw(tmp_path / "raw", trainval=20, test=4)
     monkeypatch.setattr(pack, "CHUNK_BYTES", held * 4 * size * size)
-    rows = [row for row in rows for _ in range(number // len(rows) + 1)]
+    assignments = assignments * (number // len(assignments) + 1)
     tracemalloc.start()
-    pack_into(tmp_path / "packed", tmp_path / "raw", rows, size)
+    pack_into(tmp_path / "packed", tmp_path / "raw", assignments, size)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(rows) >= number
-    assert peak < 2 * held * 4 * size * size < len(rows) * 4 * size * size / 4
+    assert len(assignments) >= number
+    assert peak < 2 * held * 4 * size * size < len(assignments) * 4 * size * size / 4
 
 
-def test_loaded_arrays_are_mapped_and_read_only(tmp_path):
+def test_loaded_arrays_are_memory_mapped_and_read_only(tmp_path):
     pack_into(tmp_path / "packed", tmp_path / "raw", write_raw(tmp_path / "raw"), 16)
-    for array, shape in zip(
-        packed.load_split("train", tmp_path / "packed"), [(20, 16, 16, 3), (20, 16, 16)], strict=True
-    ):
+    arrays = packed.load_split("train", tmp_path / "packed", size=16)
+    for array, shape in zip(arrays, [(20, 16, 16, 3), (20, 16, 16)], strict=True):
         assert isinstance(array, np.memmap)
         assert array.shape == shape
         assert array.dtype == np.uint8
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
+    with pytest.raises(DataError, match=r"packed at 16 pixels, but image_size is 32; run `dvc repro split`"):
+        packed.load_split("train", tmp_path / "packed", size=32)
 
 
-def test_loading_what_is_missing_or_foreign(tmp_path):
+def test_missing_and_invalid_arrays(tmp_path):
     with pytest.raises(DataError, match=r"images\.npy does not exist; run `dvc repro split`"):
         packed.load_split("valid", tmp_path)
     (tmp_path / "valid").mkdir()
     np.save(tmp_path / "valid" / "images.npy", np.zeros((2, 4, 4, 3), np.uint8))
     np.save(tmp_path / "valid" / "trimaps.npy", np.zeros((3, 4, 4), np.uint8))
-    with pytest.raises(DataError, match=r"do not belong together"):
+    with pytest.raises(DataError, match="do not match"):
         packed.load_split("valid", tmp_path)
     (tmp_path / "valid" / "trimaps.npy").write_bytes(b"no array")
     with pytest.raises(DataError, match=r"valid holds no packed arrays"):
         packed.load_split("valid", tmp_path)
 
 
-def test_originals_that_are_missing_or_of_other_images(tmp_path):
+def test_missing_originals_and_originals_of_other_images(tmp_path):
     with pytest.raises(DataError, match=r"originals\.bits does not exist; run `dvc repro split`"):
         packed.Originals([(3, 3)], tmp_path)
     pack_into(tmp_path / "packed", tmp_path / "raw", write_raw(tmp_path / "raw"), 16)
@@ -130,27 +128,27 @@ def test_originals_that_are_missing_or_of_other_images(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_first_bad_image_in_the_order_of_the_rows_is_named(tmp_path, monkeypatch, workers):
+def test_the_first_damaged_image_is_named(tmp_path, monkeypatch, workers):
     monkeypatch.setattr(pack, "CHUNK_IMAGES", 4)
-    rows = write_raw(tmp_path / "raw")
-    order = [entry.name for entry, _ in rows]
-    truncated, foreign = (layout.image_path(tmp_path / "raw", order[i]) for i in (7, 8))
+    assignments = write_raw(tmp_path / "raw")
+    order = [entry.name for entry, _ in assignments]
+    truncated, text = (layout.image_path(tmp_path / "raw", order[i]) for i in (7, 8))
     truncated.write_bytes(truncated.read_bytes()[:400])
-    foreign.write_bytes(b"no image")
+    text.write_bytes(b"no image")
     with pytest.raises(DataError) as caught:
-        pack_into(tmp_path / "packed", tmp_path / "raw", rows, 16, workers=workers)
+        pack_into(tmp_path / "packed", tmp_path / "raw", assignments, 16, workers=workers)
     assert str(caught.value).startswith(f"{truncated} cannot be decoded")
 
 
 def die(chunk: object) -> None:
-    os._exit(9)  # as a process ends that the system kills for want of memory
+    os._exit(9)  # like a process killed by the kernel when memory runs out
 
 
-def test_a_killed_worker_is_reported_and_does_not_hang(tmp_path, monkeypatch):
+def test_a_killed_worker_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(pack, "_pack_chunk", die)
-    rows = write_raw(tmp_path / "raw")
+    assignments = write_raw(tmp_path / "raw")
     with pytest.raises(PetsegError, match="PETSEG_WORKERS lower than 2"):
-        pack_into(tmp_path / "packed", tmp_path / "raw", rows, 16, workers=2)
+        pack_into(tmp_path / "packed", tmp_path / "raw", assignments, 16, workers=2)
 
 
 def fill_disk(chunk: object) -> None:
@@ -159,14 +157,14 @@ def fill_disk(chunk: object) -> None:
 
 def test_a_full_disk_in_a_worker_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(pack, "_pack_chunk", fill_disk)
-    rows = write_raw(tmp_path / "raw")
+    assignments = write_raw(tmp_path / "raw")
     with pytest.raises(PetsegError, match="The disk is full"), atomic_folder(tmp_path / "packed") as part:
-        pack.pack(tmp_path / "raw", rows, 16, part, workers=2)
+        pack.pack(tmp_path / "raw", assignments, 16, part, workers=2)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
 def run_stage(folder: Path) -> subprocess.CompletedProcess:
-    """Runs stages/split.py in `folder`, which has data/raw, at 64 pixels and with two workers."""
+    """Runs stages/split.py with the committed parameters and two workers in `folder`, which has data/raw."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     command = [sys.executable, str(ROOT / "stages" / "split.py")]
@@ -178,14 +176,14 @@ def run_stage(folder: Path) -> subprocess.CompletedProcess:
 
 def test_stage_writes_table_and_arrays_and_an_error_leaves_them_untouched(tmp_path):
     raw = tmp_path / "data" / "raw"
-    rows = write_raw(raw)
-    for stray in ("images/._pug_1.jpg", "images/pug_1.mat", "images/pug_99.jpg", "annotations/trimaps/._pug_1.png"):
-        (raw / stray).write_bytes(b"junk")
+    assignments = write_raw(raw)
+    for name in ("images/._pug_1.jpg", "images/pug_1.mat", "images/pug_99.jpg", "annotations/trimaps/._pug_1.png"):
+        (raw / name).write_bytes(b"junk")
     done = run_stage(tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("split: 20 train, 3 valid, 5 test, packed at 64 x 64 in ")
     table = splits.read_table(tmp_path / "data" / "splits.csv")
-    assert list(zip(table["name"], table["split"], strict=True)) == [(entry.name, name) for entry, name in rows]
+    assert list(zip(table["name"], table["split"], strict=True)) == [(entry.name, name) for entry, name in assignments]
     assert table.loc[table["name"] == "pug_7", ["width", "height", "species"]].values.tolist() == [[38, 27, "dog"]]
     assert packed.load_split("test", tmp_path / "data" / "packed")[0].shape == (5, 64, 64, 3)
     before = contents(tmp_path / "data"), (tmp_path / "data" / "splits.csv").read_bytes()
@@ -195,14 +193,14 @@ def test_stage_writes_table_and_arrays_and_an_error_leaves_them_untouched(tmp_pa
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: ")
     assert "is 42 x 23 pixels" in failed.stderr
-    assert failed.stderr.count("\n") == 1  # a sentence and no traceback, of the workers neither
+    assert failed.stderr.count("\n") == 1  # no traceback, not even of a worker
     assert (contents(tmp_path / "data"), (tmp_path / "data" / "splits.csv").read_bytes()) == before
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["packed", "raw", "splits.csv"]
 
 
 @pytest.fixture(scope="session")
 def mini(tmp_path_factory) -> Path:
-    """The real part of the set, unpacked where the stage looks for it."""
+    """A folder with real images in data/raw."""
     mini = real_data("oxford-pets-mini")
     folder = tmp_path_factory.mktemp("mini")
     for name in ("images", "annotations"):
@@ -211,7 +209,7 @@ def mini(tmp_path_factory) -> Path:
     shutil.rmtree(folder)
 
 
-def test_real_images_with_all_their_oddities(mini):
+def test_stage_on_real_images(mini):
     done = run_stage(mini)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("split: 270 train, 30 valid, 298 test")
@@ -221,14 +219,14 @@ def test_real_images_with_all_their_oddities(mini):
     assert table.loc[table["split"] == "valid", "name"].tolist() == [line.split()[0] for line in lines[::10]]
     photos, trimaps = packed.load_split("test", mini / "data" / "packed")
     assert set(np.unique(trimaps)) == {1, 2, 3}
-    assert 0.1 < (trimaps != 2).mean() < 0.6  # about as much pet and border as real photographs hold
+    assert 0.1 < (trimaps != 2).mean() < 0.6  # pet and border
     first = table[table["split"] == "test"]["name"].iloc[0]
     with Image.open(layout.image_path(mini / "data" / "raw", first)) as image:
         np.testing.assert_array_equal(photos[0], np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR)))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("Abyssinian_5", "PNG"), ("Abyssinian_34", "GIF")])
-def test_real_images_that_are_no_jpeg(mini, name, kind):
+def test_real_images_that_are_not_jpeg(mini, name, kind):
     raw = mini / "data" / "raw"
     image, trimap = images.read_pair(layout.image_path(raw, name), layout.trimap_path(raw, name))
     with Image.open(layout.image_path(raw, name)) as opened:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from petseg.runtime import transfer
+from petseg.runtime import download
 from support.mirror import Server
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(transfer, "WAITS", (0.01, 0.01, 0.01))
+    """A running mirror; retries wait 10 ms."""
+    monkeypatch.setattr(download, "WAITS", (0.01, 0.01, 0.01))
     monkeypatch.setenv("no_proxy", "*")
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

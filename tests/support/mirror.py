@@ -1,4 +1,4 @@
-"""A mirror on this machine that misbehaves in every way that mirrors do."""
+"""An HTTP server on this machine that fails in the ways that mirrors do."""
 
 import hashlib
 import random
@@ -11,12 +11,12 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Answers /NAME by one of the handler's methods `get_NAME`; remembers what was asked."""
+    """Answers /NAME with the handler's method `get_NAME`, and records the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[str, str | None]] = []  # path and Range header of each request
-        self.released = threading.Event()  # lets `get_silent` end
+        self.requests: list[tuple[str, str | None]] = []  # path and Range header
+        self.released = threading.Event()  # ends `get_silent`
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -26,22 +26,19 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.path.strip("/"), self.headers["Range"]))
+        self.server.requests.append((self.path.strip("/"), self.headers["Range"]))
         getattr(self, "get_" + self.path.strip("/"))()
 
     def log_message(self, *args: object) -> None:
         pass
 
-    def nth(self) -> int:
-        """How many requests for this path have come, this one included."""
-        return [path for path, _ in self.server.asked].count(self.path.strip("/"))
-
-    def start(self) -> int:
-        return int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+    def count(self) -> int:
+        """The number of requests for this path so far, including this one."""
+        return [path for path, _ in self.server.requests].count(self.path.strip("/"))
 
     def send(self, content: bytes, cut_after: int | None = None) -> None:
-        """Answers with the rest from the asked byte, and may hang up after some bytes of it."""
-        start = self.start()
+        """Sends the requested range; closes the connection after `cut_after` bytes of it."""
+        start = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
         if start >= len(content):
             self.send_error(416)
             return
@@ -59,13 +56,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b"a page that says sorry")
 
     def get_cut(self) -> None:
-        """Hangs up after every 100,000 bytes, and never gets on without Range."""
+        """Cuts after every 100,000 bytes, so that only Range makes progress."""
         self.send(CONTENT, cut_after=100_000)
 
     def get_cut_no_range(self) -> None:
-        """Hangs up once, then sends everything from the beginning whatever is asked."""
+        """Cuts once and ignores Range."""
         del self.headers["Range"]
-        self.send(CONTENT, cut_after=100_000 if self.nth() == 1 else None)
+        self.send(CONTENT, cut_after=100_000 if self.count() == 1 else None)
 
     def get_always_cut(self) -> None:
         del self.headers["Range"]
@@ -77,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(CONTENT)
 
     def get_busy(self) -> None:
-        if self.nth() < 3:
+        if self.count() < 3:
             self.send_error(503)
         else:
             self.send(CONTENT)

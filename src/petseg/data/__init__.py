@@ -1,1 +1,1 @@
-"""From a source to batches: sources -> splits -> packed arrays -> batches."""
+"""Data up to the packed arrays: sources, the official layout, splits, packing."""

@@ -1,4 +1,4 @@
-"""Which data made these weights: one number for the arrays that training reads."""
+"""Identifies the data that a network was trained on by a hash of the packed arrays."""
 
 import hashlib
 from pathlib import Path
@@ -9,10 +9,10 @@ TRAINING_ARRAYS = tuple(f"{split}/{array}.npy" for split in ("train", "valid") f
 
 
 def training_data(packed: str | Path) -> str:
-    """SHA-256, 64 hex digits, of the packed train and valid arrays in the folder `packed`.
+    """Returns the SHA-256, 64 hex digits, of the packed train and valid arrays in the folder `packed`.
 
     Raises:
-        DataError: one of them is missing.
+        DataError: an array is missing.
     """
     digest = hashlib.sha256()
     for name in TRAINING_ARRAYS:

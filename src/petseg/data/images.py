@@ -1,7 +1,8 @@
-"""Photographs and trimaps as arrays: decoding, whatever the format, and the two resize conventions."""
+"""Photographs and trimaps as arrays: decoding, EXIF orientation and resizing."""
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from petseg.runtime.errors import DataError
 
 PET, BACKGROUND, BORDER = 1, 2, 3  # the values of a trimap
 
-# The EXIF orientations that swap width and height, and what undoes each.
+# EXIF orientations that swap width and height, and the operation that undoes each.
 _TURNS = {
     5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270,
@@ -21,86 +22,86 @@ _TURNS = {
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Reads a photograph as it is stored; its EXIF orientation is not applied.
+    """Reads a photograph as stored, without applying its EXIF orientation.
 
-    The format is found from the bytes, not from the suffix. Of an animation the first frame is taken, of 16-bit
-    channels the high byte; what is transparent is laid over white, as a viewer shows it; colour profiles are ignored.
+    The format is detected from the content, not from the suffix. Only the first frame of an animation is read. 16-bit
+    channels are reduced to their high byte, transparent pixels are blended with white, color profiles are ignored.
 
     Returns:
         uint8, (H, W, 3), RGB.
 
     Raises:
-        DataError: the file is missing, undecodable or truncated, or has 32-bit channels, whose range is not known.
+        DataError: the file is missing, truncated or cannot be decoded, or has 32-bit channels, whose range is unknown.
     """
-    return _rgb(_decode(Path(path)), path)
+    return _rgb(decode(path), path)
 
 
 def read_trimap(path: str | Path) -> np.ndarray:
-    """Reads a trimap as it is stored: of a palette image the indices.
+    """Reads a trimap as stored; for a palette image, its indices.
 
     Returns:
         uint8, (H, W), values PET (1), BACKGROUND (2) and BORDER (3).
 
     Raises:
-        DataError: the file is missing, undecodable or truncated, has several channels or other values.
+        DataError: the file is missing, truncated or cannot be decoded, has several channels, or has other values.
     """
-    trimap = np.asarray(_decode(Path(path)))
+    trimap = np.asarray(decode(path))
     if trimap.ndim != 2:
         raise DataError(f"{path} has {trimap.shape[2]} channels; a trimap has one, with values 1, 2 and 3.")
-    if trimap.dtype == np.uint8:  # the usual: then the least and the greatest tell, much faster
-        known = trimap.min() >= PET and trimap.max() <= BORDER
+    if trimap.dtype == np.uint8:  # the common case, much faster than np.isin
+        valid = trimap.min() >= PET and trimap.max() <= BORDER
     else:
-        known = np.isin(trimap, (PET, BACKGROUND, BORDER)).all()
-    if not known:
-        values = [f"{value:g}" for value in np.unique(trimap)]
-        listed = ", ".join(values[:8]) + (", ..." if len(values) > 8 else "")
+        valid = np.isin(trimap, (PET, BACKGROUND, BORDER)).all()
+    if not valid:
         raise DataError(
-            f"{path} holds the values {listed}; a trimap holds only 1 (pet), 2 (background) and 3 (border)."
+            f"{path} holds the values {list_values(np.unique(trimap))}; a trimap holds only 1 (pet), 2 (background) "
+            "and 3 (border)."
         )
     return trimap.astype(np.uint8)
 
 
 def read_pair(image_path: str | Path, trimap_path: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Reads a photograph and its trimap, which lie on each other pixel by pixel.
+    """Reads a photograph and its trimap, pixel-aligned.
 
-    A photograph is taken as it is stored, unless only its EXIF orientation makes it as wide and high as its trimap:
-    then whoever drew the trimap saw it turned, and it is turned here too.
+    The EXIF orientation of the photograph is applied only if the sizes do not match without it and match with it: then
+    the trimap was drawn on the rotated photograph.
 
     Returns:
-        The image, uint8, (H, W, 3), RGB; the trimap, uint8, (H, W), values 1 to 3.
+        The image, uint8, (H, W, 3), RGB, and the trimap, uint8, (H, W), values 1 to 3.
 
     Raises:
-        DataError: as for `read_image` and `read_trimap`; or the sizes differ either way.
+        DataError: as for `read_image` and `read_trimap`, or the sizes differ.
     """
-    image, trimap = _decode(Path(image_path)), read_trimap(trimap_path)
+    image, trimap = decode(image_path), read_trimap(trimap_path)
     height, width = trimap.shape
     if image.size != (width, height):
-        turned = _turned(image)
+        turned = _apply_orientation(image)
         if turned.size != (width, height):
             raise DataError(
                 f"{image_path} is {image.width} x {image.height} pixels but {trimap_path} is {width} x {height}; "
-                "replace one of them, so that they lie on each other."
+                "replace one of them so that their sizes match."
             )
         image = turned
     return _rgb(image, image_path), trimap
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:
-    """uint8 (H, W, 3) -> (size, size, 3): bilinear with antialiasing, as PIL does (and torchvision on PIL images)."""
+    """Resizes uint8 (H, W, 3) to (size, size, 3): bilinear with antialiasing, as PIL and torchvision on PIL images."""
     return np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
 
 
 def resize_trimap(trimap: np.ndarray, size: int) -> np.ndarray:
-    """uint8 (H, W) -> (size, size): nearest neighbour (pixel centres, as PIL does), so that no new value appears."""
+    """Resizes uint8 (H, W) to (size, size): nearest neighbor (pixel centers, as PIL), so that no new value appears."""
     return np.array(Image.fromarray(trimap).resize((size, size), Image.Resampling.NEAREST))
 
 
-def decode(path: Path, cure: str) -> Image.Image:
-    """The first frame of an image file, decoded whole, in the file's own mode.
+def decode(path: str | Path) -> Image.Image:
+    """Decodes the first frame of an image file completely, in the file's own mode.
 
     Raises:
-        DataError: it is missing, cannot be read, or cannot be decoded; then the sentence ends with `cure`.
+        DataError: the file is missing, unreadable, truncated or cannot be decoded.
     """
+    path = Path(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -109,40 +110,40 @@ def decode(path: Path, cure: str) -> Image.Image:
         raise DataError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged metadata does the pixels no harm
+            warnings.simplefilter("ignore")  # damaged metadata does not affect the pixels
             image = Image.open(io.BytesIO(content))
             image.load()
-    except Exception as error:  # on damaged bytes Pillow's decoders raise whatever they stumble over
-        reason = "no known image format" if isinstance(error, Image.UnidentifiedImageError) else _one_line(error)
-        raise DataError(f"{path} cannot be decoded ({reason}); {cure}.") from None
+    except Exception as error:  # Pillow's decoders raise exceptions of any type on damaged content
+        unknown = isinstance(error, Image.UnidentifiedImageError)
+        reason = "unknown image format" if unknown else " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        raise DataError(
+            f"{path} cannot be decoded ({reason}); replace it, or remove {path.stem} from the data set."
+        ) from None
     return image
 
 
-def _decode(path: Path) -> Image.Image:
-    return decode(path, cure=f"fetch or copy it again, or take {path.stem} out of its list")
+def list_values(values: Sequence[float] | np.ndarray) -> str:
+    """The first eight of some sorted numbers as text: "0, 128, 255"."""
+    return ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
 
 
-def _turned(image: Image.Image) -> Image.Image:
-    """A quarter turn as the EXIF orientation says; the same image where it says none, is missing or damaged."""
+def _apply_orientation(image: Image.Image) -> Image.Image:
+    """Rotates by a quarter turn as the EXIF orientation says; ignores missing and damaged metadata."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # like the decoders, on damaged bytes Pillow's EXIF reader raises whatever it stumbles over
+    except Exception:  # like the decoders, Pillow's EXIF reader raises exceptions of any type
         return image
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
 def _rgb(image: Image.Image, path: str | Path) -> np.ndarray:
-    """uint8 (H, W, 3) of an image in any of Pillow's modes."""
-    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):  # 16-bit PGM files are read as I
-        raise DataError(f"{path} has 32 bits a channel, whose range is not known; save it with 8 or 16.")
+    """Converts an image of any Pillow mode to uint8 (H, W, 3)."""
+    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):  # 16-bit PGM files have mode I
+        raise DataError(f"{path} has 32 bits per channel, whose range is unknown; save it with 8 or 16.")
     if image.mode == "I" or image.mode.startswith("I;16"):
-        # The high byte: what Pillow itself keeps of 16-bit colour. Its own conversion from these modes clips at 255.
+        # Keep the high byte, as Pillow does for 16-bit color; its own conversion from these modes clips at 255.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         layer = image.convert("RGBA")

@@ -1,15 +1,15 @@
-"""The official layout of Oxford-IIIT Pet, which every source brings its images into, read strictly.
+"""The official layout of Oxford-IIIT Pet, to which every source is converted.
 
     RAW/images/NAME.jpg                   photographs, in any format that Pillow reads, whatever the suffix
     RAW/annotations/trimaps/NAME.png      1 pet, 2 background, 3 border
-    RAW/annotations/{trainval,test}.txt   one image a line: NAME CLASS SPECIES BREED_ID
+    RAW/annotations/{trainval,test}.txt   one image per line: NAME CLASS SPECIES BREED_ID
 
-Only what the two lists name is ever opened: the official archives' `.mat` and `._` files and unlisted images do no
-harm.
+Only files named in the two lists are opened. The `.mat` and `._` files of the official archives and unlisted images are
+ignored.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from petseg.runtime.errors import DataError
 
 RAW = Path("data/raw")
 LISTS = ("trainval.txt", "test.txt")
-SPECIES = {"0": "unknown", "1": "cat", "2": "dog"}  # 0: of a user's own images whose list does not say
+SPECIES = {"0": "unknown", "1": "cat", "2": "dog"}  # 0: the user's own list does not say
 UNKNOWN_BREED = "unknown"
 
 _LINE = re.compile(r"(?P<name>[^\s./\\][^\s/\\]*)\s+\d+\s+(?P<species>[012])\s+\d+")
@@ -27,18 +27,18 @@ _NUMBERED = re.compile(r"(?P<breed>.+)_\d+")
 class Entry(NamedTuple):
     """One line of a list."""
 
-    name: str  # of the image, without folder and suffix: american_bulldog_12
-    breed: str  # the name without its number: american_bulldog; UNKNOWN_BREED where it has none
+    name: str  # of the image, without folder and suffix, such as american_bulldog_12
+    breed: str  # the name without its number, such as american_bulldog; UNKNOWN_BREED if it has no number
     species: str  # cat, dog or unknown
 
 
 def image_path(raw: str | Path, name: str) -> Path:
-    """Where the photograph `name` lies."""
+    """The path of the photograph `name`."""
     return Path(raw) / "images" / f"{name}.jpg"
 
 
 def trimap_path(raw: str | Path, name: str) -> Path:
-    """Where the trimap of the photograph `name` lies."""
+    """The path of the trimap of the photograph `name`."""
     return Path(raw) / "annotations" / "trimaps" / f"{name}.png"
 
 
@@ -46,59 +46,68 @@ def read_lists(raw: str | Path = RAW) -> tuple[list[Entry], list[Entry]]:
     """Reads trainval.txt and test.txt, each in file order. Blank lines and lines that start with # are skipped.
 
     Raises:
-        DataError: a list is missing, is no text or names nothing; a line is malformed; a name occurs twice, in one
-            list or in both.
+        DataError: a list is missing, not text, or empty; a line is malformed; a name occurs twice, in one list or in
+            both.
     """
     trainval_path, test_path = (Path(raw) / "annotations" / name for name in LISTS)
     trainval, test = _read_list(trainval_path), _read_list(test_path)
-    both = {entry.name for entry in trainval} & {entry.name for entry in test}
-    if both:
-        first = next(entry.name for entry in trainval if entry.name in both)
+    tested = {entry.name for entry in test}
+    if both := [entry.name for entry in trainval if entry.name in tested]:
         raise DataError(
-            f"{first}{_and_more(both)} is in {trainval_path} and in {test_path}: what is tested must not be trained "
-            "on; take it out of one of the two."
+            f"{both[0]}{_and_more(both)} is in {trainval_path} and in {test_path}; remove it from one of them, because "
+            "test images must not be trained on."
         )
     return trainval, test
 
 
 def check(raw: str | Path = RAW) -> tuple[list[Entry], list[Entry]]:
-    """Reads the lists as `read_lists` does, and makes sure that every listed image and trimap exists.
+    """Reads the lists as `read_lists` does, and checks that every listed image and trimap exists.
 
     Raises:
-        DataError: as for `read_lists`; or a listed image, its trimap or both are missing (the first in list order).
+        DataError: as for `read_lists`; or files of a listed image are missing. The first in list order is named.
     """
     trainval, test = read_lists(raw)
     for list_name, entries in zip(LISTS, (trainval, test), strict=True):
-        missing = list(_missing(raw, entries))
+        missing = [f"{name} has {files}" for name, _, _ in entries if (files := _missing_files(raw, name))]
         if missing:
             raise DataError(
-                f"{missing[0]}{_and_more(missing)}, but is listed in {Path(raw) / 'annotations' / list_name}: add what "
-                "is missing, or take the line out of the list."
+                f"{missing[0]}{_and_more(missing)}, but is listed in {Path(raw) / 'annotations' / list_name}; add the "
+                "missing file, or remove the line from the list."
             )
     return trainval, test
 
 
-def _read_list(path: Path) -> list[Entry]:
+def list_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yields number (from 1) and stripped text of the lines of a list, without blank lines and comments.
+
+    Raises:
+        DataError: the file is missing or not text.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; run `dvc repro fetch_data`, which writes it.") from None
     except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path} cannot be read as text ({error}); fetch or write it again.") from None
+        raise DataError(f"{path} cannot be read as text ({error}); save it as UTF-8.") from None
+    for number, line in enumerate(lines, start=1):
+        line = line.strip()
+        if line and not line.startswith("#"):
+            yield number, line
+
+
+def _read_list(path: Path) -> list[Entry]:
     first_seen: dict[str, int] = {}
     entries = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        match = _LINE.fullmatch(line.strip())
+    for number, line in list_lines(path):
+        match = _LINE.fullmatch(line)
         if match is None:
             raise DataError(
-                f"{path}, line {number} is {line.strip()!r}, not NAME CLASS SPECIES BREED_ID with species 1 (cat), 2 "
-                "(dog) or 0 (unknown) as in `Abyssinian_100 1 1 1`; correct the line."
+                f"{path}, line {number} is {line!r}, not NAME CLASS SPECIES BREED_ID with species 1 (cat), 2 (dog) or "
+                "0 (unknown) as in `Abyssinian_100 1 1 1`; correct the line."
             )
         name = match["name"]
         if name in first_seen:
-            raise DataError(f"{path} names {name} twice, in lines {first_seen[name]} and {number}; remove one of them.")
+            raise DataError(f"{path} lists {name} twice, in lines {first_seen[name]} and {number}; remove one of them.")
         first_seen[name] = number
         numbered = _NUMBERED.fullmatch(name)
         entries.append(Entry(name, numbered["breed"] if numbered else UNKNOWN_BREED, SPECIES[match["species"]]))
@@ -107,18 +116,11 @@ def _read_list(path: Path) -> list[Entry]:
     return entries
 
 
-def _missing(raw: str | Path, entries: Sequence[Entry]) -> Iterator[str]:
-    """For each entry that is not whole, the beginning of a sentence that says what of it is missing."""
-    for entry in entries:
-        image, trimap = image_path(raw, entry.name), trimap_path(raw, entry.name)
-        has_image, has_trimap = image.is_file(), trimap.is_file()
-        if not has_image and not has_trimap:
-            yield f"{entry.name} has neither an image ({image}) nor a trimap ({trimap})"
-        elif not has_image:
-            yield f"{entry.name} has a trimap but no image ({image})"
-        elif not has_trimap:
-            yield f"{entry.name} has an image but no trimap ({trimap})"
+def _missing_files(raw: str | Path, name: str) -> str:
+    """Lists the missing files of the image `name`, such as "no trimap (PATH)"; empty if there are both."""
+    paths = {"image": image_path(raw, name), "trimap": trimap_path(raw, name)}
+    return " and ".join(f"no {kind} ({path})" for kind, path in paths.items() if not path.is_file())
 
 
-def _and_more(found: Sequence | set) -> str:
+def _and_more(found: Collection) -> str:
     return f" (and {len(found) - 1} more)" if len(found) > 1 else ""

@@ -1,8 +1,8 @@
-"""Images and trimaps decoded once, resized and packed into arrays that are then read by memory mapping.
+"""Decodes and resizes all images and trimaps once, and packs them into arrays that are read by memory mapping.
 
 FOLDER/{train,valid,test}/images.npy    uint8, (N, size, size, 3), RGB
 FOLDER/{train,valid,test}/trimaps.npy   uint8, (N, size, size), values 1 to 3
-FOLDER/test/originals.bits              pet and border at the original size, see `original_bits`, one after the other
+FOLDER/test/originals.bits              masks of the test images at original size, see `original_bits`, concatenated
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,106 +13,104 @@ import numpy as np
 from tqdm import tqdm
 
 from petseg.data import images, layout, packed
-from petseg.data.splits import SPLITS, Row
+from petseg.data.splits import SPLITS, Assignment
 from petseg.runtime import pool
 
-CHUNK_BYTES = 8 * 2**20  # of packed images and trimaps: what a worker holds beside the image it decodes
-CHUNK_IMAGES = 32  # at most, so that small images are shared out evenly and the bar moves
+CHUNK_BYTES = 8 * 2**20  # packed images and trimaps that a worker holds, besides the image it decodes
+CHUNK_IMAGES = 32  # at most, so that small images are distributed evenly and the progress bar moves
 
 
 class _Chunk(NamedTuple):
-    """Consecutive rows of one split, and where they go."""
+    """Consecutive images of one split, packed by one worker."""
 
     raw: Path
-    folder: Path
+    folder: Path  # of the split
     names: tuple[str, ...]
-    start: int  # index of the first within the split
+    start: int  # index of the first image within the split
     size: int
-    originals: bool  # whether the trimaps are wanted at their original size too
+    originals: bool  # whether to return the masks at original size too
 
 
-class _Done(NamedTuple):
-    """What the chunk's worker leaves to the process that it works for."""
+def pack(
+    raw: str | Path, assignments: Sequence[Assignment], size: int, folder: str | Path, workers: int
+) -> list[tuple[int, int]]:
+    """Writes the packed arrays of all three splits, each in the order of `assignments`; shows a progress bar.
 
-    sizes: list[tuple[int, int]]  # original (width, height) of each image
-    originals: bytes  # bits of all trimaps, where they are wanted
-
-
-def pack(raw: str | Path, rows: Sequence[Row], size: int, folder: str | Path, workers: int) -> list[tuple[int, int]]:
-    """Writes the packed arrays of all three splits, each in the order of `rows`, and shows a bar on a terminal.
-
-    Each worker writes its own slices of the files. Memory is bounded by a chunk a worker and not by the set.
+    Workers write their images into the files directly, so memory is bounded by one chunk per worker.
 
     Args:
         raw: folder in the official layout.
-        rows: (entry, split) of each image, as `splits.split` returns them.
-        size: height and width of what is packed, in pixels.
-        folder: what to fill; exists, and is moved into place by the caller.
-        workers: processes, at least 1; with 1 this very process does the work.
+        assignments: as returned by `splits.split`.
+        size: height and width of the packed images, in pixels.
+        folder: an existing, empty folder.
+        workers: processes, at least 1; with 1, this process does the work.
 
     Returns:
-        Original (width, height) of each row's image, in pixels.
+        Original (width, height) of each image, in pixels, in the order of `assignments`.
 
     Raises:
-        DataError: an image or a trimap cannot be used: the first such in the order of `rows`.
+        DataError: an image or a trimap cannot be used. The first in the order of `assignments` is named.
         PetsegError: a worker process was killed.
         OSError: the files cannot be written.
     """
-    chunks = [chunk for name in SPLITS for chunk in _prepare(Path(raw), rows, name, size, Path(folder))]
+    chunks = [chunk for name in SPLITS for chunk in _prepare(Path(raw), assignments, name, size, Path(folder))]
     sizes: dict[str, tuple[int, int]] = {}
     with (
         open(Path(folder) / packed.ORIGINALS, "wb") as originals,
-        tqdm(total=len(rows), desc=f"packing at {size} x {size}", unit=" images", disable=None) as bar,
+        tqdm(total=len(assignments), desc=f"packing at {size} x {size}", unit=" images", disable=None) as bar,
         pool.in_order(_pack_chunk, chunks, workers) as results,
     ):
-        for chunk, done in zip(chunks, results, strict=True):
-            sizes.update(zip(chunk.names, done.sizes, strict=True))
-            originals.write(done.originals)
+        for chunk, (chunk_sizes, bits) in zip(chunks, results, strict=True):
+            sizes.update(zip(chunk.names, chunk_sizes, strict=True))
+            originals.write(bits)
             bar.update(len(chunk.names))
-    return [sizes[entry.name] for entry, _ in rows]
+    return [sizes[entry.name] for entry, _ in assignments]
 
 
-def _prepare(raw: Path, rows: Sequence[Row], split: str, size: int, folder: Path) -> Iterator[_Chunk]:
-    """Makes one split's two files, empty but of full length, and yields the chunks that will fill them."""
-    names = [entry.name for entry, name in rows if name == split]
+def original_bits(trimap: np.ndarray) -> bytes:
+    """Packs the mask (pet and border) of a trimap, one bit per pixel, row by row; read by `packed.Originals`."""
+    return np.packbits(packed.foreground(trimap)).tobytes()
+
+
+def _prepare(raw: Path, assignments: Sequence[Assignment], split: str, size: int, folder: Path) -> Iterator[_Chunk]:
+    """Creates the two files of one split at full length, and yields the chunks that fill them."""
+    names = [entry.name for entry, name in assignments if name == split]
     (folder / split).mkdir()
-    for kind, shape in (("images", (len(names), size, size, 3)), ("trimaps", (len(names), size, size))):
-        np.lib.format.open_memmap(folder / split / f"{kind}.npy", "w+", np.uint8, shape)
+    for array, shape in (("images", (len(names), size, size, 3)), ("trimaps", (len(names), size, size))):
+        np.lib.format.open_memmap(folder / split / f"{array}.npy", "w+", np.uint8, shape)
     step = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // (4 * size * size)))
     for start in range(0, len(names), step):
         yield _Chunk(raw, folder / split, tuple(names[start : start + step]), start, size, split == "test")
 
 
-def _pack_chunk(chunk: _Chunk) -> _Done:
-    """Decodes, resizes and writes one chunk, but for the originals, whose place in their file the parent knows."""
+def _pack_chunk(chunk: _Chunk) -> tuple[list[tuple[int, int]], bytes]:
+    """Decodes, resizes and writes the images of one chunk; returns original (width, height) of each, and mask bits.
+
+    The bits are returned because only the parent knows where in the file they belong.
+    """
     size = chunk.size
     photos = np.empty((len(chunk.names), size, size, 3), np.uint8)
     trimaps = np.empty((len(chunk.names), size, size), np.uint8)
-    sizes, originals = [], []
+    sizes, bits = [], []
     for i, name in enumerate(chunk.names):
         image, trimap = images.read_pair(layout.image_path(chunk.raw, name), layout.trimap_path(chunk.raw, name))
         photos[i] = images.resize_image(image, size)
         trimaps[i] = images.resize_trimap(trimap, size)
         sizes.append((image.shape[1], image.shape[0]))
         if chunk.originals:
-            originals.append(original_bits(trimap))
-    _write_rows(chunk.folder / "images.npy", photos, chunk.start)
-    _write_rows(chunk.folder / "trimaps.npy", trimaps, chunk.start)
-    return _Done(sizes, b"".join(originals))
+            bits.append(original_bits(trimap))
+    _write_slice(chunk.folder / "images.npy", photos, chunk.start)
+    _write_slice(chunk.folder / "trimaps.npy", trimaps, chunk.start)
+    return sizes, b"".join(bits)
 
 
-def original_bits(trimap: np.ndarray) -> bytes:
-    """A bit a pixel, row by row from the highest bit on, 1 for pet and border; to be read by `packed.Originals`."""
-    return np.packbits(packed.foreground(trimap)).tobytes()
+def _write_slice(path: Path, values: np.ndarray, start: int) -> None:
+    """Overwrites the elements from index `start` of a .npy file.
 
-
-def _write_rows(path: Path, rows: np.ndarray, start: int) -> None:
-    """Overwrites rows `start`, `start` + 1, ... of a .npy file.
-
-    By write and not through a mapping: a full disk is then an error to report and not a fatal signal, and pages that
-    await the disk do not count as this process's memory.
+    Writes to the file and not to a memory map: a full disk is then an exception and not a fatal signal, and pages
+    waiting for the disk do not count as memory of this process.
     """
     offset = np.load(path, mmap_mode="r").offset
     with open(path, "r+b") as file:
-        file.seek(offset + start * rows[0].nbytes)
-        file.write(rows.data)
+        file.seek(offset + start * values[0].nbytes)
+        file.write(values.data)

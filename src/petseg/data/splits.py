@@ -1,7 +1,8 @@
-"""Which image is train, valid or test, and data/splits.csv, which says so."""
+"""The assignment of images to train, valid and test, and data/splits.csv, which records it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,21 +15,26 @@ SPLITS = ("train", "valid", "test")
 TABLE = Path("data/splits.csv")
 COLUMNS = ("name", "split", "breed", "species", "width", "height")
 
-Row = tuple[Entry, str]  # an image and its split
+
+class Assignment(NamedTuple):
+    """An image and its split."""
+
+    entry: Entry
+    split: str
 
 
-def split(trainval: Sequence[Entry], test: Sequence[Entry], rule: str, seed: int) -> list[Row]:
-    """Divides `trainval` into train and valid; `test` stays what it is.
+def split(trainval: Sequence[Entry], test: Sequence[Entry], rule: str, seed: int) -> list[Assignment]:
+    """Divides `trainval` into train and valid; `test` is the test split.
 
     Args:
         trainval: the entries of trainval.txt, in file order.
         test: the entries of test.txt, in file order.
-        rule: `report`: line i of trainval.txt, from 0, is valid where i % 10 == 0. `stratified`: a tenth of each breed
-            (rounded, at least one where the breed has two images or more), drawn whatever the order of the list.
-        seed: of the draw; `report` draws nothing.
+        rule: `report`: line i of trainval.txt, from 0, is valid if i % 10 == 0. `stratified`: a random tenth of each
+            breed is valid (rounded; at least one of a breed with two or more images), whatever the order of the list.
+        seed: of the random choice of `stratified`.
 
     Returns:
-        An (entry, split) for each image: all train, then all valid, then all test, each in file order.
+        All train images, then all valid, then all test, each in file order.
 
     Raises:
         DataError: train or valid would be empty.
@@ -36,9 +42,9 @@ def split(trainval: Sequence[Entry], test: Sequence[Entry], rule: str, seed: int
     if rule == "report":
         valid = {entry.name for entry in trainval[::10]}
     elif rule == "stratified":
-        valid = _tenth_of_each_breed(trainval, seed)
+        valid = _sample_tenth_of_each_breed(trainval, seed)
     else:
-        raise ValueError(f"no split rule is called {rule!r}")
+        raise ValueError(f"unknown split rule {rule!r}")
     chosen = {
         "train": [entry for entry in trainval if entry.name not in valid],
         "valid": [entry for entry in trainval if entry.name in valid],
@@ -50,45 +56,45 @@ def split(trainval: Sequence[Entry], test: Sequence[Entry], rule: str, seed: int
                 f"The {name} split would be empty: trainval.txt has {len(trainval)} image(s), too few for "
                 f"split.rule={rule}; add images, or choose the other rule in params.yaml."
             )
-    return [(entry, name) for name in SPLITS for entry in chosen[name]]
+    return [Assignment(entry, name) for name in SPLITS for entry in chosen[name]]
 
 
-def write_table(rows: Sequence[Row], sizes: Iterable[tuple[int, int]], path: str | Path = TABLE) -> None:
-    """Writes one line an image with COLUMNS, in the order of `rows`; whole or not at all.
+def write_table(assignments: Sequence[Assignment], sizes: Iterable[tuple[int, int]], path: str | Path = TABLE) -> None:
+    """Writes a CSV file with COLUMNS, one line per image in the order of `assignments`, atomically.
 
     Args:
-        rows: as `split` returns them.
-        sizes: original (width, height) of each row's image, in pixels.
+        assignments: as returned by `split`.
+        sizes: original (width, height) of each image, in pixels.
         path: of the CSV file.
     """
-    lines = [
+    rows = [
         (entry.name, split_name, entry.breed, entry.species, width, height)
-        for (entry, split_name), (width, height) in zip(rows, sizes, strict=True)
+        for (entry, split_name), (width, height) in zip(assignments, sizes, strict=True)
     ]
     with atomic_file(path) as part:
-        pd.DataFrame(lines, columns=COLUMNS).to_csv(part, index=False, lineterminator="\n")
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(part, index=False, lineterminator="\n")
 
 
 def read_table(path: str | Path = TABLE) -> pd.DataFrame:
-    """Reads what `write_table` wrote: COLUMNS, text but for width and height, which are int64.
+    """Reads a table written by `write_table`: COLUMNS, int64 for width and height, text for the others.
 
     Raises:
-        DataError: the file is missing or is not such a table.
+        DataError: the file is missing or not such a table.
     """
     types = dict.fromkeys(COLUMNS, str) | {"width": np.int64, "height": np.int64}
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; run `dvc repro split`, which writes it.") from None
-    except ValueError as error:  # of pandas too: its parser's errors are ValueErrors
+    except ValueError as error:  # includes pandas' parser errors
         reason = " ".join(str(error).split())
-        raise DataError(f"{path} is no table of splits ({reason}); run `dvc repro --force split`.") from None
+        raise DataError(f"{path} is not a table of splits ({reason}); run `dvc repro --force split`.") from None
     if tuple(table.columns) != COLUMNS:
         raise DataError(f"{path} must have the columns {', '.join(COLUMNS)}; run `dvc repro --force split`.")
     return table
 
 
-def _tenth_of_each_breed(trainval: Sequence[Entry], seed: int) -> set[str]:
+def _sample_tenth_of_each_breed(trainval: Sequence[Entry], seed: int) -> set[str]:
     rng = np.random.default_rng(seed)
     valid: set[str] = set()
     for breed in sorted({entry.breed for entry in trainval}):

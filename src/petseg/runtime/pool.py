@@ -1,4 +1,4 @@
-"""Work shared out to processes, with results in order."""
+"""Parallel work in processes, with results in order."""
 
 import os
 import signal
@@ -20,28 +20,28 @@ Result = TypeVar("Result")
 def in_order(
     task: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int = 1
 ) -> Iterator[Iterator[Result]]:
-    """Yields an iterator over `task(item)` of each item, in order: the first error is the first in the sequence.
+    """Yields an iterator over `task(item)` for all items, in their order, so that the first error is reproducible.
 
-    What has not begun when the context ends, well or not, is never done. Workers leave signals to this process, and end
-    with it.
+    Leaving the context, also by an exception, cancels what has not started. Workers ignore the signals that stop this
+    process, and exit with it.
 
     Args:
-        task: a function of a module, or a partial of one.
-        items: what it is given, one each.
-        workers: processes, at least 1; with 1 this very process does the work.
-        chunk: items that a process is given at once.
+        task: a function at module level, or a partial of one.
+        items: its arguments.
+        workers: processes, at least 1; with 1, this process does the work.
+        chunk: items that a worker takes at once.
 
     Raises:
-        PetsegError: a process was killed.
+        PetsegError: a worker was killed.
     """
     workers = min(workers, -(-len(items) // chunk))
     if workers <= 1:
         yield map(task, items)
         return
-    # spawn, not fork: a forked copy of a process with threads (tqdm's, torch's) may hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_follow_parent)
+    # spawn, not fork: the fork of a process with threads (tqdm's, torch's) may hang
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_exit_with_parent)
     try:
-        with undisturbed():
+        with deferred_signals():
             results = pool.map(task, items, chunksize=chunk)
         yield results
     except BrokenProcessPool:
@@ -54,11 +54,11 @@ def in_order(
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Where workers start: they inherit that signals are blocked, and a signal is acted upon once they have started."""
-    came: list[int] = []
+def deferred_signals() -> Iterator[None]:
+    """Defers the signals STOPS to the end of the context. Processes started inside inherit that they are blocked."""
+    received: list[int] = []
     main = threading.current_thread() is threading.main_thread()
-    handlers = {n: signal.signal(n, lambda number, frame: came.append(number)) for n in STOPS if main}
+    handlers = {n: signal.signal(n, lambda number, frame: received.append(number)) for n in STOPS if main}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     try:
         yield
@@ -66,15 +66,15 @@ def undisturbed() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        if received:
+            signal.raise_signal(received[0])
 
 
-def _follow_parent() -> None:
-    """Makes a worker end with its parent, were that killed; it would wait for work for ever."""
+def _exit_with_parent() -> None:
+    """Makes a worker exit when its parent is killed, instead of waiting for work forever."""
 
-    def end_with_parent() -> None:
+    def wait() -> None:
         parent_process().join()
         os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,6 +1,7 @@
-"""The source `folder`: what a user may have, and what is told about it if it cannot be used."""
+"""The source `folder`: what a user may have, and the errors about what cannot be used."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,8 @@ def names(entries: list[layout.Entry]) -> list[str]:
     return [entry.name for entry in entries]
 
 
-def refused(source: Path, out: Path) -> str:
-    """The sentence with which `source` is refused."""
+def refusal(source: Path, out: Path) -> str:
+    """The text of the error about `source`."""
     with pytest.raises(DataError) as error:
         folder.fetch(source, out, workers=1)
     assert "\n" not in str(error.value)
@@ -56,7 +57,7 @@ def refused(source: Path, out: Path) -> str:
     return str(error.value)
 
 
-def test_without_lists_every_fifth_is_for_testing(source: Path, out: Path) -> None:
+def test_without_lists_every_fifth_image_is_for_testing(source: Path, out: Path) -> None:
     folder.fetch(source, out, workers=1)
     trainval, test = layout.check(out)
     assert names(test) == ["a_1", "d_10"]
@@ -67,14 +68,14 @@ def test_without_lists_every_fifth_is_for_testing(source: Path, out: Path) -> No
     assert sorted(line.split()[0] for line in listed) == sorted(NAMES)
 
 
-def test_images_keep_their_bytes_and_masks_become_trimaps(source: Path, out: Path) -> None:
+def test_images_are_copied_and_masks_become_trimaps(source: Path, out: Path) -> None:
     folder.fetch(source, out, workers=1)
     for name in NAMES:
         assert layout.image_path(out, name).read_bytes() == (source / f"images/{name}.jpg").read_bytes()
         np.testing.assert_array_equal(images.read_trimap(layout.trimap_path(out, name)), np.where(PET, 1, 2))
 
 
-def test_several_processes_give_the_same(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_workers_does_not_matter(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "CHUNK", 2)
     for workers in (1, 2):
         (tmp_path / str(workers)).mkdir()
@@ -87,9 +88,7 @@ def test_several_processes_give_the_same(source: Path, tmp_path: Path, monkeypat
     assert one == two
 
 
-def test_an_error_in_another_process_is_the_same_sentence(
-    source: Path, out: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_in_a_worker(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "CHUNK", 2)
     (source / "images/c.jpg").write_text("no image")
     with pytest.raises(DataError, match=r"mine/images/c\.jpg cannot be decoded"):
@@ -97,7 +96,7 @@ def test_an_error_in_another_process_is_the_same_sentence(
 
 
 @pytest.mark.parametrize("suffix", folder.SUFFIXES)
-def test_any_common_format_in_upper_or_lower_case(source: Path, out: Path, suffix: str) -> None:
+def test_common_formats_with_the_suffix_in_upper_case(source: Path, out: Path, suffix: str) -> None:
     (source / "images/c.jpg").unlink()
     (source / "masks/c.png").unlink()
     photograph().save(source / "images" / f"c{suffix.upper()}")
@@ -111,7 +110,7 @@ def test_any_common_format_in_upper_or_lower_case(source: Path, out: Path, suffi
     np.testing.assert_array_equal(trimap, np.where(pet, 1, 2))
 
 
-def test_trimaps_and_one_that_is_all_pet(source: Path, out: Path) -> None:
+def test_trimaps_are_kept_and_one_may_be_all_pet(source: Path, out: Path) -> None:
     for name in NAMES:
         save_mask(source / f"masks/{name}.png", np.where(PET, 1, 2))
     save_mask(source / "masks/a_1.png", np.ones((20, 30)))
@@ -123,7 +122,7 @@ def test_trimaps_and_one_that_is_all_pet(source: Path, out: Path) -> None:
     assert (images.read_trimap(layout.trimap_path(out, "a_1")) == 1).all()
 
 
-def test_official_lists_are_taken_over(source: Path, out: Path) -> None:
+def test_lists_in_the_official_format_are_copied(source: Path, out: Path) -> None:
     (source / "trainval.txt").write_text("# mine\nb_2 5 2 3\n\nc 6 1 4\n")
     (source / "test.txt").write_text("d_9 7 2 5\n")
     folder.fetch(source, out, workers=1)
@@ -134,7 +133,7 @@ def test_official_lists_are_taken_over(source: Path, out: Path) -> None:
     assert {path.stem for path in (out / "images").iterdir()} == {"b_2", "c", "d_9"}  # the unlisted are left out
 
 
-def test_lists_of_names_in_their_own_order(source: Path, out: Path) -> None:
+def test_lists_of_names_keep_their_order(source: Path, out: Path) -> None:
     (source / "trainval.txt").write_text("d_9.jpg\r\nc\r\nb_2\r\n", encoding="utf-8-sig")
     (source / "test.txt").write_text("a_1")
     folder.fetch(source, out, workers=1)
@@ -144,7 +143,7 @@ def test_lists_of_names_in_their_own_order(source: Path, out: Path) -> None:
 
 
 @pytest.mark.parametrize(("given", "other"), [("trainval.txt", "test.txt"), ("test.txt", "trainval.txt")])
-def test_with_one_list_the_other_is_the_rest(source: Path, out: Path, given: str, other: str) -> None:
+def test_a_missing_list_has_the_remaining_images(source: Path, out: Path, given: str, other: str) -> None:
     (source / given).write_text("b_2\na_1\n")
     folder.fetch(source, out, workers=1)
     lists = dict(zip(layout.LISTS, layout.check(out), strict=True))
@@ -152,16 +151,16 @@ def test_with_one_list_the_other_is_the_rest(source: Path, out: Path, given: str
     assert names(lists[other]) == ["a_2", "b_1", "c", "d_10", "d_9"]
 
 
-def test_strays_do_no_harm(source: Path, out: Path) -> None:
-    for stray in ("images/._a_1.jpg", "images/.DS_Store", "images/Thumbs.db", "masks/notes.txt", "README.md"):
-        (source / stray).write_text("stray")
+def test_other_files_are_ignored(source: Path, out: Path) -> None:
+    for name in ("images/._a_1.jpg", "images/.DS_Store", "images/Thumbs.db", "masks/notes.txt", "README.md"):
+        (source / name).write_text("junk")
     folder.fetch(source, out, workers=1)
     assert len(list((out / "images").iterdir())) == len(NAMES)
 
 
-def test_a_turned_photograph_fits_its_mask(source: Path, out: Path) -> None:
+def test_a_rotated_photograph_matches_its_mask(source: Path, out: Path) -> None:
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned by 90 degrees
+    exif[0x0112] = 6  # shown rotated by 90 degrees
     photograph(size=(20, 30)).save(source / "images/c.jpg", exif=exif)
     folder.fetch(source, out, workers=1)
     image, trimap = images.read_pair(layout.image_path(out, "c"), layout.trimap_path(out, "c"))
@@ -175,108 +174,102 @@ def test_names_beyond_ascii(source: Path, out: Path) -> None:
     assert "größe_1" in names(layout.check(out)[0] + layout.check(out)[1])
 
 
-def test_no_folder(tmp_path: Path, out: Path) -> None:
-    assert refused(tmp_path / "nowhere", out).startswith(f"data.path is {tmp_path / 'nowhere'}, which is no folder")
+def test_a_missing_source(tmp_path: Path, out: Path) -> None:
+    assert refusal(tmp_path / "nowhere", out).startswith(f"data.path is {tmp_path / 'nowhere'}, which is not a folder")
 
 
 @pytest.mark.parametrize("kind", ["images", "masks"])
-def test_a_folder_missing_or_empty(source: Path, out: Path, kind: str) -> None:
+def test_a_missing_or_empty_folder(source: Path, out: Path, kind: str) -> None:
     for path in (source / kind).iterdir():
         path.unlink()
-    assert refused(source, out).startswith(f"{source / kind} holds no image")
+    assert refusal(source, out).startswith(f"{source / kind} holds no image")
     (source / kind).rmdir()
-    assert refused(source, out).startswith(f"{source / kind} does not exist")
+    assert refusal(source, out).startswith(f"{source / kind} does not exist")
 
 
-def test_an_image_without_mask_and_the_reverse(source: Path, out: Path) -> None:
-    (source / "masks/c.png").rename(source / "masks/e.png")
-    assert refused(source, out).startswith(f"{source}/images/c.jpg has no mask; add {source}/masks/c.png")
-    (source / "images/c.jpg").unlink()
-    assert refused(source, out).startswith(f"{source}/masks/e.png has no image; add {source}/images/e.jpg")
+def rename(path: Path, name: str) -> None:
+    path.rename(path.with_name(name))
 
 
-def test_several_without_mask_are_counted(source: Path, out: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda source: rename(source / "masks/c.png", "e.png"), "{0}/images/c.jpg has no mask; add {0}/masks/c.png"),
+        (lambda source: (source / "images/c.jpg").unlink(), "{0}/masks/c.png has no image; add {0}/images/c.jpg"),
+        (lambda source: rename(source / "images/c.jpg", "c.HEIC"), "{0}/images/c.HEIC has an unsupported format; conv"),
+        (lambda source: photograph().save(source / "images/c.png"), "{0}/images/c.jpg and {0}/images/c.png have the"),
+        (
+            lambda source: save_mask(source / "masks/c.png", PET.T * 255),
+            "{0}/images/c.jpg is 30 x 20 pixels but {0}/masks/c.png is 20 x 30",
+        ),
+        (
+            lambda source: save_mask(source / "masks/c.png", PET * 7),
+            "{0}/masks/c.png holds the values 0, 7, unlike {0}/masks/a_2.png",
+        ),
+    ],
+)
+def test_images_and_masks_that_do_not_match(source: Path, out: Path, damage: Callable, sentence: str) -> None:
+    damage(source)
+    assert refusal(source, out).startswith(sentence.format(source))
+
+
+def test_images_without_mask_are_counted(source: Path, out: Path) -> None:
     for name in ("a_2", "c", "d_9"):
         (source / f"masks/{name}.png").unlink()
-    assert f"{source}/images/a_2.jpg has no mask (nor have 2 others)" in refused(source, out)
+    assert f"{source}/images/a_2.jpg has no mask (nor have 2 others)" in refusal(source, out)
 
 
-def test_an_image_in_a_format_that_is_not_read_is_named(source: Path, out: Path) -> None:
-    (source / "images/c.jpg").rename(source / "images/c.HEIC")
-    assert refused(source, out).startswith(f"{source}/images/c.HEIC is in a format that is not read; convert it")
-
-
-def test_a_mask_with_soft_edges_is_told_how_to_be_cut(source: Path, out: Path) -> None:
+def test_a_mask_with_soft_edges(source: Path, out: Path) -> None:
     save_mask(source / "masks/c.png", np.linspace(0, 255, 600).reshape(20, 30))
-    assert "Soft edges must be cut at 128 first" in refused(source, out)
+    assert "Threshold soft edges at 128 first" in refusal(source, out)
 
 
-def test_a_queued_experiment_is_told_that_it_sees_only_what_git_tracks(source: Path, out: Path, monkeypatch) -> None:
+def test_a_queued_experiment_sees_only_what_git_tracks(source: Path, out: Path, monkeypatch) -> None:
     (source / "masks").rename(source / "elsewhere")
-    assert "queued experiment" not in refused(source, out)
-    monkeypatch.setenv("DVC_ROOT", str(source))  # DVC names the project here; this process runs in another folder
-    assert "a queued experiment runs in a copy that holds only what git tracks" in refused(source, out)
-
-
-def test_two_of_the_same_stem(source: Path, out: Path) -> None:
-    photograph().save(source / "images/c.png")
-    assert f"{source}/images/c.jpg and {source}/images/c.png have the same name" in refused(source, out)
+    assert "queued experiment" not in refusal(source, out)
+    monkeypatch.setenv("DVC_ROOT", str(source))  # the project; this process runs in another folder
+    assert "a queued experiment runs in a copy that holds only what git tracks" in refusal(source, out)
 
 
 @pytest.mark.parametrize("stem", ["my cat", "#1", "a\tb", "a\\b", "cat\u00a0one", os.fsdecode(b"caf\xe9")])
-def test_names_that_cannot_stand_in_a_list(source: Path, out: Path, stem: str) -> None:
+def test_names_that_cannot_be_written_to_a_list(source: Path, out: Path, stem: str) -> None:
     (source / "images/c.jpg").rename(source / "images" / f"{stem}.jpg")
     (source / "masks/c.png").rename(source / "masks" / f"{stem}.png")
-    sentence = refused(source, out)
-    assert "cannot stand in a list: rename it and its mask" in sentence
+    sentence = refusal(source, out)
+    assert "cannot be written to a list; rename it and its mask" in sentence
     assert sentence.isprintable()
 
 
-def test_sizes_that_differ(source: Path, out: Path) -> None:
-    save_mask(source / "masks/c.png", PET.T * 255)
-    sentence = refused(source, out)
-    assert f"{source}/images/c.jpg is 30 x 20 pixels but {source}/masks/c.png is 20 x 30" in sentence
-
-
-def test_damaged_images(source: Path, out: Path) -> None:
-    content = (source / "images/c.jpg").read_bytes()
-    (source / "images/c.jpg").write_bytes(content[: len(content) // 2])
-    assert refused(source, out).startswith(f"{source}/images/c.jpg cannot be decoded")
-
-
-def test_damaged_masks(source: Path, out: Path) -> None:
-    (source / "masks/c.png").write_text("no image")
-    assert refused(source, out).startswith(f"{source}/masks/c.png cannot be decoded")
-
-
-def test_mask_values(source: Path, out: Path) -> None:
-    save_mask(source / "masks/c.png", PET * 7)
-    assert refused(source, out).startswith(f"{source}/masks/c.png holds the values 0, 7, unlike {source}/masks/a_2.png")
+@pytest.mark.parametrize("name", ["images/c.jpg", "masks/c.png"])
+def test_damaged_files(source: Path, out: Path, name: str) -> None:
+    content = (source / name).read_bytes()
+    (source / name).write_bytes(content[: len(content) // 2])
+    assert refusal(source, out).startswith(f"{source}/{name} cannot be decoded")
 
 
 @pytest.mark.parametrize(
     ("trainval", "test", "sentence"),
     [
-        ("a_1\nnobody\n", "c", "{0}/trainval.txt, line 2: there is no image nobody"),
-        ("a_1\nc\na_1\n", "b_1", "{0}/trainval.txt, line 3: a_1 is there a second time"),
+        ("a_1\nnobody\n", "c", "{0}/trainval.txt, line 2: no image is called nobody"),
+        ("a_1\nc\na_1\n", "b_1", "{0}/trainval.txt, line 3: a_1 is listed twice"),
         ("a_1\nc\n", "b_1\nc\n", "c is in both {0}/trainval.txt and {0}/test.txt"),
-        ("# nothing\n\n", "c", "{0}/trainval.txt names no image"),
-        ("a_1\n", "", "{0}/test.txt names no image"),
+        ("# nothing\n\n", "c", "{0}/trainval.txt lists no image"),
+        ("a_1\n", "", "{0}/test.txt lists no image"),
         ("a_1 1 cat\n", "c", "{0}/trainval.txt, line 1 is 'a_1 1 cat'; write the name alone"),
         ("a_1 1 3 1\n", "c", "{0}/trainval.txt, line 1 is 'a_1 1 3 1'; write the name alone"),
     ],
 )
-def test_lists_that_cannot_be_used(source: Path, out: Path, trainval: str, test: str, sentence: str) -> None:
+def test_invalid_lists(source: Path, out: Path, trainval: str, test: str, sentence: str) -> None:
     (source / "trainval.txt").write_text(trainval)
     (source / "test.txt").write_text(test)
-    assert refused(source, out).startswith(sentence.format(source))
+    assert refusal(source, out).startswith(sentence.format(source))
 
 
-def test_a_list_that_is_no_text(source: Path, out: Path) -> None:
+def test_a_binary_list(source: Path, out: Path) -> None:
     (source / "test.txt").write_bytes(b"\xff\xfe\x00")
-    assert refused(source, out).startswith(f"{source}/test.txt cannot be read as text")
+    assert refusal(source, out).startswith(f"{source}/test.txt cannot be read as text")
 
 
-def test_nothing_left_to_learn_from(source: Path, out: Path) -> None:
+def test_no_image_left_for_training(source: Path, out: Path) -> None:
     (source / "test.txt").write_text("\n".join(NAMES))
-    assert refused(source, out).startswith(f"no image of {source} is left for trainval.txt")
+    assert refusal(source, out).startswith(f"no image of {source} is left for trainval.txt")

@@ -7,34 +7,34 @@ from PIL import Image
 from petseg.data.sources import masks
 from petseg.runtime.errors import DataError
 
-# 4 x 6, so that height and width cannot be mixed up; the pet is the upper left corner
+# Height and width differ; the pet is in the upper left corner.
 PET = np.zeros((4, 6), bool)
 PET[:2, :3] = True
 
 
-def image_of(values: np.ndarray) -> Image.Image:
+def make_image(values: np.ndarray) -> Image.Image:
     return Image.fromarray(values.astype(np.uint8))
 
 
-def palette(indices: np.ndarray, *colours: tuple[int, int, int]) -> Image.Image:
-    image = image_of(indices)
-    image.putpalette([value for colour in colours for value in colour])
+def make_palette_image(indices: np.ndarray, *colors: tuple[int, int, int]) -> Image.Image:
+    image = make_image(indices)
+    image.putpalette([value for color in colors for value in color])
     return image
 
 
 BLACK_AND_WHITE = {
-    "grey.png": image_of(PET * 255),
+    "gray.png": make_image(PET * 255),
     "one_bit.png": Image.fromarray(PET),
     "one_bit.tif": Image.fromarray(PET),
     "sixteen_bit.png": Image.fromarray((PET * 65535).astype(np.uint16)),
     "float.tif": Image.fromarray((PET * 255).astype(np.float32)),
-    "rgb.png": image_of(PET * 255).convert("RGB"),
-    "rgba.png": image_of(PET * 255).convert("RGBA"),
-    "grey_alpha.png": image_of(PET * 255).convert("LA"),
-    "palette.png": palette(1 - PET, (255, 255, 255), (0, 0, 0)),  # index 0 is white: the colours count
-    "palette.gif": palette(1 - PET, (255, 255, 255), (0, 0, 0)),
-    "lossless.webp": image_of(PET * 255).convert("RGB"),
-    "grey.bmp": image_of(PET * 255),
+    "rgb.png": make_image(PET * 255).convert("RGB"),
+    "rgba.png": make_image(PET * 255).convert("RGBA"),
+    "gray_alpha.png": make_image(PET * 255).convert("LA"),
+    "palette.png": make_palette_image(1 - PET, (255, 255, 255), (0, 0, 0)),  # index 0 is white: the colors count
+    "palette.gif": make_palette_image(1 - PET, (255, 255, 255), (0, 0, 0)),
+    "lossless.webp": make_image(PET * 255).convert("RGB"),
+    "gray.bmp": make_image(PET * 255),
 }
 
 
@@ -46,83 +46,80 @@ def test_black_and_white_in_any_format(tmp_path: Path, name: str) -> None:
     assert masks.values(tmp_path / name) == {0, 255}
 
 
-def test_indices_of_a_coloured_palette(tmp_path: Path) -> None:
-    """Label images often show class 1 in red."""
-    palette(PET, (0, 0, 0), (255, 0, 0)).save(tmp_path / "a.png")
+def test_a_colored_palette_is_read_as_indices(tmp_path: Path) -> None:
+    """As of label images that show class 1 in red."""
+    make_palette_image(PET, (0, 0, 0), (255, 0, 0)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(masks.read(tmp_path / "a.png"), PET * 1)
 
 
-def test_indices_of_a_palette_with_greys(tmp_path: Path) -> None:
-    palette(np.where(PET, 1, 2), (0, 0, 0), (80, 80, 80), (160, 160, 160)).save(tmp_path / "a.png")
+def test_a_palette_with_grays_is_read_as_indices(tmp_path: Path) -> None:
+    make_palette_image(np.where(PET, 1, 2), (0, 0, 0), (80, 80, 80), (160, 160, 160)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(masks.read(tmp_path / "a.png"), np.where(PET, 1, 2))
 
 
-def test_trimap_values_are_kept(tmp_path: Path) -> None:
+def test_the_values_of_a_trimap_are_kept(tmp_path: Path) -> None:
     trimap = np.where(PET, 1, 2)
     trimap[2] = 3
-    image_of(trimap).save(tmp_path / "a.png")
+    make_image(trimap).save(tmp_path / "a.png")
     np.testing.assert_array_equal(masks.read(tmp_path / "a.png"), trimap)
 
 
-def test_jpeg_is_cut_at_half(tmp_path: Path) -> None:
+def test_a_jpeg_is_thresholded_at_128(tmp_path: Path) -> None:
     pet = np.kron(PET, np.ones((40, 40), bool))
     pet[20:50, 20:50] = False
-    image_of(pet * 255).convert("RGB").save(tmp_path / "a.jpg", quality=60)
-    assert len(np.unique(np.asarray(Image.open(tmp_path / "a.jpg")))) > 2  # it does blur
+    make_image(pet * 255).convert("RGB").save(tmp_path / "a.jpg", quality=60)
+    assert len(np.unique(np.asarray(Image.open(tmp_path / "a.jpg")))) > 2  # edges are blurred
     np.testing.assert_array_equal(masks.read(tmp_path / "a.jpg"), pet * 255)
 
 
-@pytest.mark.parametrize("highest", [1, 3])
-def test_jpeg_of_small_numbers_is_refused(tmp_path: Path, highest: int) -> None:
-    numbers = np.full((64, 64), highest)
-    image_of(numbers).save(tmp_path / "a.jpg", quality=100)
+@pytest.mark.parametrize(
+    "values",
+    [np.ones((64, 64)), np.full((64, 64), 3), np.tile(np.arange(256), (8, 1))],
+    ids=["all 1", "all 3", "gradient"],
+)
+def test_a_jpeg_that_is_not_black_and_white_is_refused(tmp_path: Path, values: np.ndarray) -> None:
+    make_image(values).save(tmp_path / "a.jpg", quality=100)
     with pytest.raises(DataError, match=r"a\.jpg is a JPEG whose values are not clearly 0 or 255"):
         masks.read(tmp_path / "a.jpg")
 
 
-def test_jpeg_of_greys_is_refused(tmp_path: Path) -> None:
-    image_of(np.tile(np.arange(256), (8, 1))).save(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match="not clearly 0 or 255"):
-        masks.read(tmp_path / "a.jpg")
-
-
-def test_colour_is_refused(tmp_path: Path) -> None:
-    Image.merge("RGB", [image_of(PET * 255), image_of(PET * 0), image_of(PET * 0)]).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a\.png is coloured"):
+def test_colors_are_refused(tmp_path: Path) -> None:
+    Image.merge("RGB", [make_image(PET * 255), make_image(PET * 0), make_image(PET * 0)]).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png is colored"):
         masks.read(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_refused(tmp_path: Path, mode: str) -> None:
-    image = image_of(PET * 255).convert(mode)
-    image.putalpha(image_of(PET * 255))
+    image = make_image(PET * 255).convert(mode)
+    image.putalpha(make_image(PET * 255))
     image.save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png is partly transparent"):
         masks.read(tmp_path / "a.png")
 
 
-def test_undecodable_and_truncated(tmp_path: Path) -> None:
+def test_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
-    with pytest.raises(DataError, match=r"text\.png cannot be decoded \(no known image format\)"):
+    with pytest.raises(DataError, match=r"text\.png cannot be decoded \(unknown image format\)"):
         masks.read(tmp_path / "text.png")
-    image_of(np.random.default_rng(0).integers(0, 256, (64, 64))).save(tmp_path / "cut.png")
+    make_image(np.random.default_rng(0).integers(0, 256, (64, 64))).save(tmp_path / "cut.png")
     content = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"cut\.png cannot be decoded"):
         masks.read(tmp_path / "cut.png")
 
 
-def kind(*values: set) -> str:
-    return masks.kind((Path(f"{i}.png"), frozenset(found)) for i, found in enumerate(values))
+def encoding(*values: set) -> str:
+    return masks.encoding((Path(f"{i}.png"), frozenset(found)) for i, found in enumerate(values))
 
 
-def test_kind() -> None:
-    assert kind({0, 255}, {0}, {255}) == "0/255"
-    assert kind({0}, {255}) == "0/255"
-    assert kind({1}, {0, 1}, {0}) == "0/1"
-    assert kind({1}, {2}, {1, 2, 3}) == "trimap 1/2/3"
-    assert kind({1}, {1, 2}) == "trimap 1/2/3"
-    assert kind({1.0, 0.0}) == "0/1"
+def test_encoding() -> None:
+    assert encoding({0, 255}, {0}, {255}) == "0/255"
+    assert encoding({0}, {255}) == "0/255"
+    assert encoding({1}, {0, 1}, {0}) == "0/1"
+    assert encoding({1}, {2}, {1, 2, 3}) == "trimap 1/2/3"
+    assert encoding({1}, {1, 2}) == "trimap 1/2/3"
+    assert encoding({1.0, 0.0}) == "0/1"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +127,7 @@ def test_kind() -> None:
 )
 def test_masks_of_a_single_value(only: set, pet: int) -> None:
     value = next(iter(only))
-    assert (masks.trimap(np.full((2, 3), value), kind(only, only)) == pet).all()
+    assert (masks.trimap(np.full((2, 3), value), encoding(only, only)) == pet).all()
 
 
 @pytest.mark.parametrize(
@@ -144,20 +141,20 @@ def test_masks_of_a_single_value(only: set, pet: int) -> None:
         ([set(range(256))], r"^0\.png holds the values 0, 1, 2, 3, 4, 5, 6, 7, \.\.\.: "),
     ],
 )
-def test_values_that_do_not_fit(values: list[set], sentence: str) -> None:
+def test_unknown_values_and_different_encodings(values: list[set], sentence: str) -> None:
     with pytest.raises(DataError, match=sentence):
-        kind(*values)
+        encoding(*values)
 
 
-@pytest.mark.parametrize(("name", "high"), [("0/255", 255), ("0/1", 1)])
-def test_a_mask_becomes_a_trimap_without_border(name: str, high: int) -> None:
-    trimap = masks.trimap(PET * high, name)
+@pytest.mark.parametrize(
+    ("encoding", "mask", "expected"),
+    [
+        ("0/255", PET * 255, np.where(PET, 1, 2)),
+        ("0/1", PET * 1, np.where(PET, 1, 2)),
+        ("trimap 1/2/3", np.array([[1, 2, 3]], np.uint16), np.array([[1, 2, 3]])),
+    ],
+)
+def test_conversion_to_a_trimap(encoding: str, mask: np.ndarray, expected: np.ndarray) -> None:
+    trimap = masks.trimap(mask, encoding)
     assert trimap.dtype == np.uint8
-    np.testing.assert_array_equal(trimap, np.where(PET, 1, 2))
-
-
-def test_a_trimap_stays() -> None:
-    values = np.array([[1, 2, 3]], np.uint16)
-    trimap = masks.trimap(values, "trimap 1/2/3")
-    assert trimap.dtype == np.uint8
-    np.testing.assert_array_equal(trimap, values)
+    np.testing.assert_array_equal(trimap, expected)

@@ -1,8 +1,5 @@
-"""The source `oxford`: small archives made here, and the real ones where they lie beside the repository."""
+"""The source `oxford`, with small archives; real ones are in test_sources.py."""
 
-import hashlib
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,7 @@ from petseg.data import layout
 from petseg.data.sources import oxford
 from petseg.runtime import download
 from petseg.runtime.errors import DataError, PetsegError
-from support.paths import real_data
+from support.archives import write_archive
 
 
 def data(url: tuple[str, ...], images: str, annotations: str) -> DataParams:
@@ -20,33 +17,23 @@ def data(url: tuple[str, ...], images: str, annotations: str) -> DataParams:
     return DataParams(source="oxford", url=url, md5=md5, path="own", images=40, seed=0)
 
 
-def archive(path: Path, files: dict[str, bytes]) -> str:
-    """Writes a tar.gz and returns its MD5."""
-    with tarfile.open(path, "w:gz") as tar:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return hashlib.md5(path.read_bytes()).hexdigest()
-
-
 IMAGES = {
     "images/Cat_1.jpg": b"cat",
     "images/dog_1.jpg": b"dog",
-    "images/Cat_1.mat": b"stray",
-    "images/._Cat_1.jpg": b"stray",
-    "images/deeper/Cat_2.jpg": b"stray",
+    "images/Cat_1.mat": b"junk",
+    "images/._Cat_1.jpg": b"junk",
+    "images/deeper/Cat_2.jpg": b"junk",
 }
 ANNOTATIONS = {
-    "./annotations/README": b"stray",
-    "./annotations/._trimaps": b"stray",
+    "./annotations/README": b"junk",
+    "./annotations/._trimaps": b"junk",
     "./annotations/list.txt": b"#Image CLASS-ID SPECIES BREED ID\nCat_1 1 1 1\ndog_1 2 2 1\n",
     "./annotations/trainval.txt": b"Cat_1 1 1 1\n",
     "./annotations/test.txt": b"dog_1 2 2 1\n",
     "./annotations/trimaps/Cat_1.png": b"cat trimap",
-    "./annotations/trimaps/._Cat_1.png": b"stray",
+    "./annotations/trimaps/._Cat_1.png": b"junk",
     "./annotations/trimaps/dog_1.png": b"dog trimap",
-    "./annotations/xmls/Cat_1.xml": b"stray",
+    "./annotations/xmls/Cat_1.xml": b"junk",
 }
 
 
@@ -57,11 +44,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def made(tmp_path: Path, cache: Path) -> DataParams:
+def params(tmp_path: Path, cache: Path) -> DataParams:
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    images = archive(mirror / "images.tar.gz", IMAGES)
-    annotations = archive(mirror / "annotations.tar.gz", ANNOTATIONS)
+    images = write_archive(mirror / "images.tar.gz", IMAGES)
+    annotations = write_archive(mirror / "annotations.tar.gz", ANNOTATIONS)
     return data((mirror.as_uri() + "/",), images, annotations)
 
 
@@ -69,9 +56,9 @@ def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
-def test_keeps_the_layout_and_nothing_else(made: DataParams, tmp_path: Path) -> None:
+def test_only_the_official_layout_is_unpacked(params: DataParams, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    oxford.fetch(made, out)
+    oxford.fetch(params, out)
     assert files(out) == {
         "images/Cat_1.jpg",
         "images/dog_1.jpg",
@@ -87,37 +74,26 @@ def test_keeps_the_layout_and_nothing_else(made: DataParams, tmp_path: Path) -> 
     assert (trainval[0].name, test[0].name) == ("Cat_1", "dog_1")
 
 
-def test_nothing_is_unpacked_before_both_are_verified(made: DataParams, tmp_path: Path) -> None:
-    wrong = made.model_copy(update={"md5": ArchiveDigests(images=made.md5.images, annotations="0" * 32)})
-    with pytest.raises(PetsegError, match=r"annotations\.tar\.gz could not be fetched .* where 0{32} is expected"):
+def test_nothing_is_unpacked_before_both_are_verified(params: DataParams, tmp_path: Path) -> None:
+    wrong = params.model_copy(update={"md5": ArchiveDigests(images=params.md5.images, annotations="0" * 32)})
+    with pytest.raises(PetsegError, match=r"annotations\.tar\.gz could not be downloaded .* instead of 0{32}"):
         oxford.fetch(wrong, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_takes_verified_archives_from_the_cache(made: DataParams, tmp_path: Path, cache: Path) -> None:
+def test_cached_archives_are_used(params: DataParams, tmp_path: Path, cache: Path) -> None:
     cache.mkdir()
     mirror = tmp_path / "mirror"
-    for name, md5 in (("images.tar.gz", made.md5.images), ("annotations.tar.gz", made.md5.annotations)):
+    for name, md5 in (("images.tar.gz", params.md5.images), ("annotations.tar.gz", params.md5.annotations)):
         (mirror / name).rename(download.cache_path(name, md5))
-    oxford.fetch(made, tmp_path / "out")  # the mirror is empty now
+    oxford.fetch(params, tmp_path / "out")  # the mirror is empty now
     assert len(files(tmp_path / "out")) == 7
 
 
-def test_refuses_an_archive_that_would_write_outside(made: DataParams, tmp_path: Path) -> None:
-    md5 = archive(tmp_path / "mirror/images.tar.gz", {**IMAGES, "images/../../evil.jpg": b"evil"})
-    bad = made.model_copy(update={"md5": ArchiveDigests(images=md5, annotations=made.md5.annotations)})
+def test_an_archive_that_would_write_outside_is_refused(params: DataParams, tmp_path: Path) -> None:
+    md5 = write_archive(tmp_path / "mirror/images.tar.gz", {**IMAGES, "images/../../evil.jpg": b"evil"})
+    bad = params.model_copy(update={"md5": ArchiveDigests(images=md5, annotations=params.md5.annotations)})
     with pytest.raises(DataError, match=r"images/\.\./\.\./evil\.jpg would be written outside"):
         oxford.fetch(bad, tmp_path / "out")
     assert not (tmp_path / "evil.jpg").exists()
     assert not (tmp_path / "out").exists()
-
-
-def test_real_archives(tmp_path: Path, cache: Path) -> None:
-    mirror = real_data("oxford-pets-mini")
-    mini = data((mirror.resolve().as_uri(),), "47dc4dc25cd2edb80125eea1d71bf3cd", "3c26016a409ce41fd0758f9814516a68")
-    oxford.fetch(mini, tmp_path)
-    trainval, test = layout.check(tmp_path)
-    assert (len(trainval), len(test)) == (300, 298)
-    assert not cache.exists()  # read in place
-    suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
-    assert suffixes == {".jpg", ".png", ".txt"}

@@ -1,11 +1,10 @@
-"""Each source through the one door, and the stage script itself."""
+"""Fetching from each source, and the stage."""
 
 import io
 import os
 import subprocess
 import sys
-import tarfile
-from hashlib import md5
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from petseg.config.params import ArchiveDigests, DataParams
 from petseg.data import layout
 from petseg.data.sources import fetch
 from petseg.runtime.errors import DataError, PetsegError
+from support.archives import write_archive
 from support.paths import ROOT, real_data
 
 
@@ -25,7 +25,8 @@ def data(**changes: object) -> DataParams:
     return DataParams(**{**values, "md5": ArchiveDigests(images="0" * 32, annotations="0" * 32), **changes})
 
 
-def own_photographs(folder: Path, names: tuple[str, ...]) -> Path:
+def write_folder(folder: Path, names: tuple[str, ...] = ("a", "b", "c")) -> Path:
+    """Writes images and masks as a user would."""
     pixels = np.zeros((8, 9), np.uint8)
     pixels[:4] = 255
     for kind in ("images", "masks"):
@@ -35,29 +36,20 @@ def own_photographs(folder: Path, names: tuple[str, ...]) -> Path:
     return folder
 
 
-def archives(folder: Path, lists: dict[str, str], names: tuple[str, ...]) -> ArchiveDigests:
-    """Writes both archives with a grey image and an all-pet trimap of each name; returns their MD5."""
+def write_archives(folder: Path, lists: dict[str, str], names: tuple[str, ...]) -> ArchiveDigests:
+    """Writes both archives, with a gray image and an all-pet trimap of each name; returns their MD5."""
 
     def png(value: int) -> bytes:
         buffer = io.BytesIO()
         Image.new("L", (9, 8), value).save(buffer, "png")
         return buffer.getvalue()
 
-    sums = {}
-    content = {
-        "images": {f"images/{name}.jpg": png(90) for name in names},
-        "annotations": {f"annotations/{name}": text.encode() for name, text in lists.items()}
-        | {f"annotations/trimaps/{name}.png": png(1) for name in names},
-    }
-    for archive, files in content.items():
-        path = folder / f"{archive}.tar.gz"
-        with tarfile.open(path, "w:gz") as tar:
-            for name, file in files.items():
-                info = tarfile.TarInfo(name)
-                info.size = len(file)
-                tar.addfile(info, io.BytesIO(file))
-        sums[archive] = md5(path.read_bytes()).hexdigest()
-    return ArchiveDigests(**sums)
+    annotations = {f"annotations/{name}": text.encode() for name, text in lists.items()}
+    annotations |= {f"annotations/trimaps/{name}.png": png(1) for name in names}
+    return ArchiveDigests(
+        images=write_archive(folder / "images.tar.gz", {f"images/{name}.jpg": png(90) for name in names}),
+        annotations=write_archive(folder / "annotations.tar.gz", annotations),
+    )
 
 
 @pytest.fixture
@@ -79,20 +71,22 @@ def test_synthetic(out: Path) -> None:
 
 
 def test_folder(tmp_path: Path, out: Path) -> None:
-    path = own_photographs(tmp_path / "mine", ("a", "b", "c"))
+    path = write_folder(tmp_path / "mine")
     trainval, test = fetch.fetch(data(source="folder", path=str(path)), out, workers=1)
     assert ([entry.name for entry in trainval], [entry.name for entry in test]) == (["b", "c"], ["a"])
 
 
 def test_oxford(tmp_path: Path, out: Path) -> None:
-    sums = archives(tmp_path, {"trainval.txt": "Cat_1 1 1 1\n", "test.txt": "dog_1 2 2 1\n"}, ("Cat_1", "dog_1"))
+    sums = write_archives(tmp_path, {"trainval.txt": "Cat_1 1 1 1\n", "test.txt": "dog_1 2 2 1\n"}, ("Cat_1", "dog_1"))
     trainval, test = fetch.fetch(data(source="oxford", url=(tmp_path.as_uri(),), md5=sums), out, workers=1)
     assert trainval == [layout.Entry("Cat_1", "Cat", "cat")]
     assert test == [layout.Entry("dog_1", "dog", "dog")]
 
 
 @pytest.mark.parametrize("source", ["folder", "oxford"])
-def test_never_falls_back_to_another(tmp_path: Path, out: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_source_is_never_replaced(
+    tmp_path: Path, out: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PetsegError):
         fetch.fetch(data(source=source, url=(tmp_path.as_uri(),)), out, workers=1)
@@ -101,18 +95,22 @@ def test_never_falls_back_to_another(tmp_path: Path, out: Path, source: str, mon
 
 @pytest.mark.parametrize(
     ("trainval", "sentence"),
-    [("Cat_1 1 1 1\nCat_2 1 1 1\n", "Cat_2 has neither an image"), ("dog_1 2 2 1\n", "dog_1 is in"), ("", "lists no")],
+    [
+        ("Cat_1 1 1 1\nCat_2 1 1 1\n", "Cat_2 has no image .* and no trimap"),
+        ("dog_1 2 2 1\n", "dog_1 is in"),
+        ("", "lists no"),
+    ],
     ids=["missing image", "in both lists", "empty list"],
 )
-def test_a_broken_set_is_refused(tmp_path: Path, out: Path, trainval: str, sentence: str) -> None:
-    sums = archives(tmp_path, {"trainval.txt": trainval, "test.txt": "dog_1 2 2 1\n"}, ("Cat_1", "dog_1"))
+def test_invalid_archives_are_refused(tmp_path: Path, out: Path, trainval: str, sentence: str) -> None:
+    sums = write_archives(tmp_path, {"trainval.txt": trainval, "test.txt": "dog_1 2 2 1\n"}, ("Cat_1", "dog_1"))
     with pytest.raises(DataError, match=sentence):
         fetch.fetch(data(source="oxford", url=(tmp_path.as_uri(),), md5=sums), out, workers=1)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with the committed params.yaml, to run the stage in."""
+    """A folder with the committed params.yaml."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
@@ -129,7 +127,7 @@ def run_stage(project: Path, **changes: object) -> subprocess.CompletedProcess[s
 
 
 def test_stage(project: Path) -> None:
-    own_photographs(project / "own", ("a", "b", "c"))
+    write_folder(project / "own")
     result = run_stage(project, source="folder")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("fetch_data: folder, 2 trainval and 1 test images in ")
@@ -137,24 +135,24 @@ def test_stage(project: Path) -> None:
     assert {path.name for path in (project / "data/raw").iterdir()} == {"images", "annotations"}
 
 
-def test_stage_that_fails_keeps_what_was_there(project: Path) -> None:
-    own_photographs(project / "own", ("a", "b", "c"))
+def test_a_failing_stage_keeps_its_former_outputs(project: Path) -> None:
+    write_folder(project / "own")
     assert run_stage(project, source="folder").returncode == 0
     (project / "own/masks/b.png").write_text("no image")
     result = run_stage(project)
     assert result.returncode == 1
     assert result.stderr == (
-        "error: own/masks/b.png cannot be decoded (no known image format); replace it, or remove it and its image.\n"
+        "error: own/masks/b.png cannot be decoded (unknown image format); replace it, or remove b from the data set.\n"
     )
     assert {path.name for path in (project / "data").iterdir()} == {"raw"}
     assert (project / "data/raw/images/b.jpg").exists()
 
 
-def test_stage_with_an_address_that_leads_nowhere(project: Path) -> None:
+def test_stage_with_a_missing_mirror(project: Path) -> None:
     result = run_stage(project, source="oxford", url="file:///no/such/mirror")
     assert result.returncode == 1
-    address = "file:///no/such/mirror/images.tar.gz"
-    assert f"error: images.tar.gz could not be fetched ({address}: No such file or directory)" in result.stderr
+    url = "file:///no/such/mirror/images.tar.gz"
+    assert f"error: images.tar.gz could not be downloaded ({url}: No such file or directory)" in result.stderr
     assert "Traceback" not in result.stderr
     assert list((project / "data").iterdir()) == []
 
@@ -165,4 +163,6 @@ def test_stage_on_real_archives(project: Path) -> None:
     result = run_stage(project, source="oxford", url=mirror.resolve().as_uri(), md5=sums)
     assert result.returncode == 0, result.stderr
     assert "fetch_data: oxford, 300 trainval and 298 test images in " in result.stdout
-    assert len(list((project / "data/raw/images").iterdir())) == 598
+    files = [path for path in (project / "data/raw").rglob("*") if path.is_file()]
+    assert Counter(path.suffix for path in files) == {".jpg": 598, ".png": 598, ".txt": 3}
+    assert not (project.parent / "cache").exists()  # local archives are used in place

@@ -1,4 +1,4 @@
-"""Drawn pets: the layout, the trimaps, and that neither colour nor chance solves them."""
+"""Synthetic images: the layout, the trimaps, and that brightness alone does not solve them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from PIL import Image
 from petseg.data.sources.synthetic import Drawing, camera, draw, photo, write
 from petseg.data.sources.synthetic.anatomy import POSES, limb
 from petseg.data.sources.synthetic.breeds import BREEDS, CATS, DOGS
-from petseg.data.sources.synthetic.coat import PATTERNS, REGIONS, region_colours
+from petseg.data.sources.synthetic.coat import PATTERNS, REGIONS, region_colors
 from petseg.data.sources.synthetic.drawing import trimap
 from petseg.data.sources.synthetic.relief import relief
 from support.paths import real_data
@@ -22,18 +22,18 @@ def drawings() -> list[Drawing]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("drawn")
+    path = tmp_path_factory.mktemp("synthetic")
     write(path, images=74, seed=3, workers=2)
     return path
 
 
 def otsu_dice(drawing: Drawing) -> float:
-    """Dice of the better polarity of Otsu's threshold (1979) on grey, against trimap 1 and 3."""
-    grey = np.asarray(Image.fromarray(drawing.image).convert("L"))
-    share = np.bincount(grey.ravel(), minlength=256) / grey.size
+    """Dice of the better polarity of Otsu's threshold (1979) on gray, against trimap 1 and 3."""
+    gray = np.asarray(Image.fromarray(drawing.image).convert("L"))
+    share = np.bincount(gray.ravel(), minlength=256) / gray.size
     below, moment = share.cumsum(), (share * np.arange(256)).cumsum()
     between = (moment[-1] * below - moment) ** 2 / np.maximum(below * (1 - below), 1e-12)
-    bright, pet = grey > between[:255].argmax(), drawing.trimap != 2
+    bright, pet = gray > between[:255].argmax(), drawing.trimap != 2
     return max(2 * (mask & pet).sum() / (mask.sum() + pet.sum()) for mask in (bright, ~bright))
 
 
@@ -62,18 +62,18 @@ def test_shares_of_pet_and_border_are_like_photographs(drawings):
     assert 0.07 < border.mean() < 0.13
 
 
-def test_brightness_does_not_tell_pet_from_background(drawings):
+def test_brightness_does_not_separate_pet_and_background(drawings):
     assert np.mean([otsu_dice(drawing) for drawing in drawings]) < 0.6
 
 
-def test_pets_are_not_always_brighter_or_always_darker(drawings):
+def test_pets_are_sometimes_brighter_and_sometimes_darker(drawings):
     brighter = [
         drawing.image[drawing.trimap == 1].mean() > drawing.image[drawing.trimap == 2].mean() for drawing in drawings
     ]
     assert 0.2 < np.mean(brighter) < 0.8
 
 
-def test_equal_arguments_draw_equal_pictures_and_others_do_not(drawings):
+def test_images_depend_on_the_arguments_only(drawings):
     again, other = draw(5, 2012), draw(5, 2013)
     assert np.array_equal(again.image, drawings[5].image)
     assert np.array_equal(again.trimap, drawings[5].trimap)
@@ -86,14 +86,14 @@ def test_breeds_take_turns(drawings):
     assert (len(CATS), len(DOGS)) == (12, 25)
 
 
-def test_every_coat_has_a_pattern_and_every_region_a_colour():
+def test_coats_have_a_known_pattern_and_a_color_for_each_region():
     rng = np.random.default_rng(0)
     for coat in (coat for breed in BREEDS for coat in breed.coats):
         assert coat.pattern in PATTERNS
-        assert set(region_colours(coat, rng)) == set(REGIONS)
+        assert set(region_colors(coat, rng)) == set(REGIONS)
 
 
-def test_every_breed_in_every_pose_uses_known_regions():
+def test_breeds_use_known_regions_in_all_poses():
     for breed in BREEDS:
         for pose in POSES:
             posed = camera.pose(breed, pose, False, np.random.default_rng(1))
@@ -101,13 +101,13 @@ def test_every_breed_in_every_pose_uses_known_regions():
             assert all(np.isfinite(part.points).all() and (part.radii > 0).all() for part in posed.parts)
 
 
-def test_border_lies_on_both_sides_of_the_outline():
+def test_the_border_is_on_both_sides_of_the_outline():
     pet = np.zeros((40, 60), bool)
     pet[:, 30:] = True
     row = trimap(pet, 4)[20]
     assert row[:26].tolist() == [2] * 26
     assert row[26:34].tolist() == [3] * 8
-    assert row[34:].tolist() == [1] * 26  # up to the edge: where the picture cuts the pet there is no border
+    assert row[34:].tolist() == [1] * 26  # no border at the edge of the picture
     pet[:, :] = False
     pet[10:14, 40:50] = True
     thin = trimap(pet, 4)
@@ -117,19 +117,19 @@ def test_border_lies_on_both_sides_of_the_outline():
     assert thin[5, 45] == 2
 
 
-def test_relief_puts_the_nearer_part_before_the_other():
+def test_nearer_parts_hide_others():
     ball = {"head": (1.0, 0.0, 0.0), "paw": (0.0, 0.0, 1.0)}
     parts = [limb("head", (0, 0, 0, 0.5)), limb("paw", (0.3, 0.2, 1.0, 0.2))]
     seen = relief(parts, ball, 100, (-1.0, 1.0), np.zeros((200, 200), np.float32))
-    assert seen.colour[80, 130].round(2).tolist() == [0, 0, 1]  # the paw's middle: x 0.3, y 0.2 up
-    assert seen.colour[120, 70].round(2).tolist() == [1, 0, 0]
-    assert abs(seen.outside[100, 50]) < 0.02  # the left rim of the head
+    assert seen.color[80, 130].round(2).tolist() == [0, 0, 1]  # the center of the paw: x 0.3, y 0.2 up
+    assert seen.color[120, 70].round(2).tolist() == [1, 0, 0]
+    assert abs(seen.outside[100, 50]) < 0.02  # the left edge of the head
     assert seen.outside[100, 30] > 0.1
-    assert seen.depth[80, 130] == pytest.approx(1.2 - 0.5, abs=0.02)  # counted from the parts' mean depth
+    assert seen.depth[80, 130] == pytest.approx(1.2 - 0.5, abs=0.02)  # relative to the mean depth of the parts
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_hides_the_pet_is_background(seed, monkeypatch):
+def test_an_occluded_pet_is_background(seed, monkeypatch):
     hidden = []
 
     def occlude(picture, cover, rng):
@@ -144,7 +144,7 @@ def test_what_hides_the_pet_is_background(seed, monkeypatch):
     assert (drawing.trimap == 1).any()
 
 
-def test_occluder_covers_what_it_paints():
+def test_occluders_report_what_they_cover():
     for seed in range(12):
         rng = np.random.default_rng(seed)
         before = np.full((240, 320, 3), 0.5, np.float32)
@@ -168,13 +168,13 @@ def test_lists_are_complete_and_disjoint(folder):
 
 
 def test_every_tenth_of_trainval_has_cats_and_dogs():
-    # As `write` orders them: drawing 0, 2, 4 ...; 162 train and 18 valid of 360.
+    # trainval has the images 0, 2, 4 ...; here 180, of which 18 are valid.
     breeds = [BREEDS[index % 37] for index in range(0, 360, 2)][::10]
     assert len(set(breeds)) == 18
     assert 4 <= sum(breed.is_cat for breed in breeds) <= 8
 
 
-def test_files_open_as_what_they_are_called(folder):
+def test_file_formats(folder):
     name = entries(folder, "test")[4][0]
     with Image.open(folder / "images" / f"{name}.jpg") as image:
         assert (image.format, image.mode) == ("JPEG", "RGB")
@@ -191,7 +191,7 @@ def test_bytes_do_not_depend_on_workers(folder, tmp_path):
     assert len(list(tmp_path.rglob("*.jpg"))) == 4
 
 
-def test_names_and_numbers_are_the_official_ones(folder):
+def test_names_and_numbers_are_official(folder):
     def breeds(lines: list[list[str]]) -> set[tuple[str, ...]]:
         return {(line[0].rpartition("_")[0], *line[1:]) for line in lines}
 

@@ -1,1 +1,1 @@
-"""The sources of images, each brought into the official layout of Oxford-IIIT Pet."""
+"""The sources of images: each fills a folder with the official layout of Oxford-IIIT Pet."""

@@ -1,4 +1,4 @@
-"""Unpacking an archive that somebody else made: nothing that it holds can end up outside the folder."""
+"""Safe unpacking of archives from the internet."""
 
 import gzip
 import os
@@ -11,26 +11,26 @@ from petseg.runtime.errors import DataError, PetsegError, disk_full
 
 
 def extract(archive: Path, folder: Path, keep: Callable[[PurePosixPath], bool] = lambda member: True) -> None:
-    """Unpacks a tar.gz archive into a folder, which is made if it is not there.
+    """Unpacks a tar.gz archive into a folder, which is created if needed.
 
-    Every member is looked at before the first one is written, so that a refused archive leaves nothing behind. Owners
-    are not taken over, nor set-uid, set-gid and sticky bits, nor others' right to write.
+    All members are checked before the first is written, so that a refused archive leaves nothing behind. Owners,
+    set-uid, set-gid and sticky bits, and write permission for group and others are not taken over.
 
     Args:
         archive: the file.
-        folder: where to; what an error while writing (a full disk) leaves there is the caller's to remove, as
+        folder: the destination. After an error while writing (a full disk), the caller must remove what is in it, as
             `files.atomic_folder` does.
-        keep: which members to write, by their path inside the archive; the others are looked at all the same.
+        keep: which members to write, by their path in the archive. All members are checked.
 
     Raises:
-        DataError: the archive is truncated or no tar.gz; or it holds an absolute path, one with `..`, a symbolic
-            link, a hard link to anything but an earlier file of the archive, a device or a pipe.
-        PetsegError: the disk is full, or something else keeps the files from being read or written.
+        DataError: the archive is truncated or not a tar.gz file; or it holds an absolute path, a path with `..`, a
+            symbolic link, a hard link to anything but an earlier file of the archive, a device or a pipe.
+        PetsegError: the disk is full, or the files cannot be read or written.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             members = tar.getmembers()
-            _refuse_dangerous(archive, members)
+            _check(archive, members)
             kept = [member for member in members if keep(PurePosixPath(member.name))]
             for member in kept:
                 member.mode = (member.mode | (0o700 if member.isdir() else 0o600)) & 0o755
@@ -41,17 +41,17 @@ def extract(archive: Path, folder: Path, keep: Callable[[PurePosixPath], bool] =
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         reason = str(error) or type(error).__name__
         raise DataError(
-            f"{archive} is truncated or no tar.gz archive ({reason}); delete it and fetch it again."
+            f"{archive} is truncated or not a tar.gz file ({reason}); delete it and fetch it again."
         ) from error
     except OSError as error:
         raise (
             disk_full(error, folder)
-            or PetsegError(f"{archive} could not be unpacked to {folder} ({error}); put that right and run this again.")
+            or PetsegError(f"{archive} could not be unpacked to {folder} ({error}); fix that and run this again.")
         ) from error
 
 
-def _refuse_dangerous(archive: Path, members: list[tarfile.TarInfo]) -> None:
-    """The rules of `extract`. Python's own "data" filter repairs some of these silently, where it is there at all."""
+def _check(archive: Path, members: list[tarfile.TarInfo]) -> None:
+    """Enforces the rules of `extract`; Python's own "data" filter silently repairs some violations."""
     files: set[str] = set()
     for member in members:
         path = PurePosixPath(member.name)
@@ -68,6 +68,6 @@ def _refuse_dangerous(archive: Path, members: list[tarfile.TarInfo]) -> None:
                 files.add(member.name)
             continue
         raise DataError(
-            f"{archive} is not safe to unpack: {member.name} {danger}; nothing was unpacked, take the archive from a "
-            "source that you trust."
+            f"{archive} is not safe to unpack: {member.name} {danger}; nothing was unpacked. Use an archive from a "
+            "trusted source."
         )

@@ -1,33 +1,31 @@
-"""The three sources of images and the one layout that they are brought into."""
+"""Fetches images from the source that the parameters name."""
 
 from pathlib import Path
 
 from petseg.config.params import DataParams
 from petseg.data import layout
-from petseg.data.sources import folder as own
-from petseg.data.sources import oxford
-from petseg.data.sources.synthetic import write as draw
+from petseg.data.sources import folder, oxford, synthetic
 
 
-def fetch(data: DataParams, folder: Path, workers: int) -> tuple[list[layout.Entry], list[layout.Entry]]:
-    """Fills `folder` with the official layout from `data.source`, and from no other whatever happens.
+def fetch(data: DataParams, raw: Path, workers: int) -> tuple[list[layout.Entry], list[layout.Entry]]:
+    """Fills the folder `raw` with the official layout from `data.source`, never from another source.
 
     Args:
-        data: the parameters; of them only those of the chosen source are used.
-        folder: an empty folder.
-        workers: processes for drawing or decoding, at least 1.
+        data: the section `data` of the parameters.
+        raw: an empty folder.
+        workers: processes for rendering or decoding, at least 1.
 
     Returns:
         The entries of trainval.txt and of test.txt.
 
     Raises:
-        PetsegError: the source cannot deliver, or what it delivered is not the official layout.
+        PetsegError: the source failed, or did not provide the official layout.
     """
     match data.source:
         case "oxford":
-            oxford.fetch(data, folder)
+            oxford.fetch(data, raw)
         case "folder":
-            own.fetch(Path(data.path), folder, workers)
+            folder.fetch(Path(data.path), raw, workers)
         case "synthetic":
-            draw(folder, data.images, data.seed, workers)
-    return layout.check(folder)
+            synthetic.write(raw, data.images, data.seed, workers)
+    return layout.check(raw)

@@ -1,6 +1,7 @@
-"""The masks that people have (0/255, 0/1 or trimaps, in many formats), and the trimaps that they become.
+"""Conversion of masks in common encodings (0/255, 0/1 or trimaps, in many formats) to trimaps.
 
-What the values mean is decided for a whole set of masks: one mask alone that is 1 everywhere could be two things.
+The encoding is detected for a whole set of masks, because a single one may be ambiguous: a mask that is 1 everywhere is
+all pet as 0/1 and as a trimap.
 """
 
 from collections.abc import Iterable
@@ -8,93 +9,95 @@ from pathlib import Path
 
 import numpy as np
 
-from petseg.data.images import BACKGROUND, PET, decode
+from petseg.data.images import BACKGROUND, PET, decode, list_values
 from petseg.runtime.errors import DataError
 
-KINDS = {"0/255": {0, 255}, "0/1": {0, 1}, "trimap 1/2/3": {1, 2, 3}}
-CURE = (
+ENCODINGS = {"0/255": {0, 255}, "0/1": {0, 1}, "trimap 1/2/3": {1, 2, 3}}
+EXPECTED = (
     "a mask is a PNG of 0 (background) and 255 (pet), or of 0 and 1, or a trimap of 1 (pet), 2 (background), 3 (border)"
 )
 
 
 def read(path: Path) -> np.ndarray:
-    """Reads a mask's numbers, whatever the image format.
+    """Reads the values of a mask in any image format.
 
-    One-bit images count as 0 and 255, full 16-bit white as 255; colour is read as grey where it is grey; a palette
-    stands for its colours where they are black and white, and for its indices otherwise. A JPEG, which blurs edges,
-    can only be 0/255 and is cut at 128.
+    One-bit images become 0 and 255, as does 16-bit white; gray images stored as color become gray. A palette image is
+    read as its colors if they are black and white, otherwise as its indices. A JPEG, which blurs edges, must be 0/255
+    and is thresholded at 128.
 
     Returns:
-        A number for each pixel, (H, W), of whatever type.
+        (H, W), of any numeric dtype.
 
     Raises:
-        DataError: the file cannot be decoded, is partly transparent or coloured, or is a JPEG that is not black and
+        DataError: the file cannot be decoded, is partly transparent or colored, or is a JPEG that is not black and
             white.
     """
-    image = decode(path, cure="replace it, or remove it and its image")
+    image = decode(path)
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
-        raise DataError(f"{path} is partly transparent, which can mean pet or background: {CURE}.")
+        raise DataError(f"{path} is partly transparent, which can mean pet or background: {EXPECTED}.")
     if image.format == "JPEG":
-        return _cut(np.asarray(image.convert("L")), path)
+        return _threshold(np.asarray(image.convert("L")), path)
     if image.mode in ("L", "I", "F") or image.mode.startswith("I;16"):
         numbers = np.asarray(image)
         return np.where(numbers == 65535, 255, numbers)
-    colours = np.asarray(image.convert("RGB"))
-    is_grey = (colours == colours[..., :1]).all()
-    if image.mode == "P" and not (is_grey and np.isin(colours, (0, 255)).all()):
+    colors = np.asarray(image.convert("RGB"))
+    is_gray = (colors == colors[..., :1]).all()
+    if image.mode == "P" and not (is_gray and np.isin(colors, (0, 255)).all()):
         return np.asarray(image)
-    if not is_grey:
-        raise DataError(f"{path} is coloured: {CURE}.")
-    return colours[..., 0]
+    if not is_gray:
+        raise DataError(f"{path} is colored: {EXPECTED}.")
+    return colors[..., 0]
 
 
 def values(path: Path) -> frozenset:
-    """The different numbers in a mask; DataError as for `read`."""
+    """Returns the distinct values of a mask; raises DataError as `read`."""
     return frozenset(np.unique(read(path)).tolist())
 
 
-def kind(found: Iterable[tuple[Path, frozenset]]) -> str:
-    """What the values of a set of masks mean: a key of KINDS.
+def encoding(found: Iterable[tuple[Path, frozenset]]) -> str:
+    """Detects the encoding of a set of masks: a key of ENCODINGS.
 
-    Where several fit (every mask is all background, or all pet) they agree in what each value means, so any will do.
+    If several fit (every mask is all background, or all pet), they give the same trimaps, so the first is returned.
 
     Args:
-        found: each mask's file and `values`.
+        found: the file and the `values` of each mask.
 
     Raises:
-        DataError: a mask's values fit no kind, or none that fits those before it.
+        DataError: the values of a mask fit no encoding, or none that fits the masks before it.
     """
-    possible, decided_by = list(KINDS), None
+    possible, decided_by = list(ENCODINGS), None
     for path, numbers in found:
-        fitting = [name for name in possible if numbers <= KINDS[name]]
+        fitting = [name for name in possible if numbers <= ENCODINGS[name]]
         if not fitting:
-            listed = ", ".join(f"{number:g}" for number in sorted(numbers)[:8]) + (", ..." if len(numbers) > 8 else "")
             before = "" if decided_by is None else f", unlike {decided_by} ({' or '.join(possible)})"
-            soft = " Soft edges must be cut at 128 first." if len(numbers) > 3 else ""
-            raise DataError(f"{path} holds the values {listed}{before}: {CURE}, and all masks are of one kind.{soft}")
+            soft = " Threshold soft edges at 128 first." if len(numbers) > 3 else ""
+            raise DataError(
+                f"{path} holds the values {list_values(sorted(numbers))}{before}: {EXPECTED}, and all masks have the "
+                f"same encoding.{soft}"
+            )
         if fitting != possible:
             possible, decided_by = fitting, path
     return possible[0]
 
 
-def trimap(mask: np.ndarray, kind: str) -> np.ndarray:
-    """A mask as a trimap. No border band is made up: where the mask has none, the trimap has none.
+def trimap(mask: np.ndarray, encoding: str) -> np.ndarray:
+    """Converts a mask to a trimap. A border is never added: only trimaps have one.
 
     Args:
-        mask: (H, W) from `read`, with values of this kind.
-        kind: a key of KINDS.
+        mask: (H, W) from `read`, with the values of this encoding.
+        encoding: a key of ENCODINGS.
 
     Returns:
-        uint8, (H, W): 1 pet, 2 background, and 3 border where the mask is a trimap.
+        uint8, (H, W): 1 pet, 2 background, and 3 border if the mask is a trimap.
     """
-    if kind == "trimap 1/2/3":
+    if encoding == "trimap 1/2/3":
         return mask.astype(np.uint8)
     return np.where(mask == 0, BACKGROUND, PET).astype(np.uint8)
 
 
-def _cut(grey: np.ndarray, path: Path) -> np.ndarray:
-    """0 and 255 of a JPEG that was black and white; what else it may have been cannot be told after the loss."""
-    clear = ((grey < 64) | (grey >= 192)).mean()
-    if clear < 0.95 or 0 < grey.max() < 192:
-        raise DataError(f"{path} is a JPEG whose values are not clearly 0 or 255: {CURE}.")
-    return np.where(grey >= 128, 255, 0)
+def _threshold(gray: np.ndarray, path: Path) -> np.ndarray:
+    """Restores the values 0 and 255 of a JPEG; refuses one that may have had others before its lossy compression."""
+    clear = ((gray < 64) | (gray >= 192)).mean()
+    if clear < 0.95 or 0 < gray.max() < 192:
+        raise DataError(f"{path} is a JPEG whose values are not clearly 0 or 255: {EXPECTED}.")
+    return np.where(gray >= 128, 255, 0)

@@ -6,46 +6,41 @@ O. M. Parkhi, A. Vedaldi, A. Zisserman, C. V. Jawahar, Cats and Dogs, CVPR 2012.
 from pathlib import Path, PurePosixPath
 
 from petseg.config.params import DataParams
+from petseg.data import layout
 from petseg.data.sources import archive
 from petseg.runtime import download
 
-LISTS = ("trainval.txt", "test.txt", "list.txt")
 
+def fetch(data: DataParams, raw: Path) -> None:
+    """Fills the folder `raw` with images/*.jpg and annotations/{trimaps/*.png,trainval.txt,test.txt,list.txt}.
 
-def fetch(data: DataParams, folder: Path) -> None:
-    """Fills `folder` with images/*.jpg and annotations/{trimaps/*.png,trainval.txt,test.txt,list.txt}.
-
-    Both archives are verified before the first is unpacked. What else they hold (`.mat`, `._*`, XML) is left out.
+    Both archives are downloaded and verified before the first is unpacked. Their other files (`.mat`, `._*`, XML) are
+    not unpacked.
 
     Args:
-        data: `url` names folders that hold images.tar.gz and annotations.tar.gz, `md5` what the two must be.
-        folder: an empty folder.
+        data: `url` lists folders that hold images.tar.gz and annotations.tar.gz; `md5` has their digests.
+        raw: an empty folder.
 
     Raises:
         PetsegError: as for `download.fetch` and `archive.extract`.
     """
-    archives = [
-        _archive("images.tar.gz", data.url, data.md5.images),
-        _archive("annotations.tar.gz", data.url, data.md5.annotations),
-    ]
-    for path in archives:
-        archive.extract(path, folder, keep=_belongs)
+    digests = {"images.tar.gz": data.md5.images, "annotations.tar.gz": data.md5.annotations}
+    for path in [_download(name, data.url, md5) for name, md5 in digests.items()]:
+        archive.extract(path, raw, keep=_is_needed)
 
 
-def _archive(name: str, folders: tuple[str, ...], md5: str) -> Path:
+def _download(name: str, folders: tuple[str, ...], md5: str) -> Path:
     path = download.fetch([f"{url.rstrip('/')}/{name}" for url in folders], md5, download.cache_path(name, md5))
-    print(f"{name}: MD5 is right, read from {path}", flush=True)
+    print(f"{name}: read from {path}, MD5 verified", flush=True)
     return path
 
 
-def _belongs(member: PurePosixPath) -> bool:
+def _is_needed(member: PurePosixPath) -> bool:
     if member.name.startswith("._"):
         return False
     match member.parts[:-1], member.suffix:
-        case ("images",), ".jpg":
-            return True
-        case ("annotations", "trimaps"), ".png":
+        case (("images",), ".jpg") | (("annotations", "trimaps"), ".png"):
             return True
         case ("annotations",), _:
-            return member.name in LISTS
+            return member.name in (*layout.LISTS, "list.txt")
     return False

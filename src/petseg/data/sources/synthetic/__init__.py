@@ -1,4 +1,4 @@
-"""Drawn pets: cats and dogs of 37 breeds with exact trimaps, for machines without the photographs."""
+"""Synthetic images: rendered cats and dogs of 37 breeds with exact trimaps, as a substitute for the photographs."""
 
 from petseg.data.sources.synthetic.drawing import Drawing, draw
 from petseg.data.sources.synthetic.writing import write

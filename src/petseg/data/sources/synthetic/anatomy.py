@@ -1,7 +1,7 @@
-"""A pet's body as balls joined into limbs, in five poses.
+"""A pet's body in five poses, modeled as chains of balls.
 
-Coordinates of a body: x forward, y up from the ground, z to its left side; the unit is the trunk of a middle-sized dog.
-A part's points run the way the hair lies: from head to tail, and down the legs.
+Body coordinates: x forward, y up from the ground, z to the left; the unit is the trunk of a medium-sized dog. The
+points of a part follow the direction of the hair: from head to tail, and down the legs.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ POSES = ("stand", "sit", "lie", "rest", "curl")
 
 @dataclass(frozen=True)
 class Part:
-    """Balls of `radii` (n,) at `points` (n, 3), each joined to the next; `regions` names the coat at each ball."""
+    """Balls of `radii` (n,) at `points` (n, 3), each joined to the next; `regions` names the coat region of each."""
 
     points: np.ndarray
     radii: np.ndarray
@@ -24,21 +24,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Body:
-    """A body without its head, in body coordinates, and where the neck ends: point (3,)."""
+    """A body without its head, in body coordinates, and the end of its neck, a point (3,)."""
 
     parts: list[Part]
     neck_end: np.ndarray
 
 
 def limb(regions: str, *balls: tuple[float, float, float, float]) -> Part:
-    """A part from (x, y, z, radius) balls; `regions` has a word for each ball, or one for all."""
+    """A part from (x, y, z, radius) balls; `regions` has one word per ball, or one for all."""
     array = np.array(balls, np.float64)
     words = regions.split()
     return Part(array[:, :3], array[:, 3], tuple(words if len(words) == len(balls) else words * len(balls)))
 
 
 def body(breed: Breed, pose: str, rng: np.random.Generator) -> Body:
-    """The body of `breed` in one of POSES."""
+    """Builds the body of `breed` in one of POSES."""
     return {"stand": _stand, "sit": _sit, "lie": _lie, "rest": _rest, "curl": _curl}[pose](breed, rng)
 
 
@@ -106,7 +106,7 @@ def _lie(breed: Breed, rng: np.random.Generator) -> Body:
 
 
 def _rest(breed: Breed, rng: np.random.Generator) -> Body:
-    """Lying with the head on the ground between the paws."""
+    """Lying, the head on the ground between the paws."""
     lying = _lie(breed, rng)
     end = np.array([0.5 * breed.length + 0.28, 0.75 * breed.head, 0.0])
     neck = _neck(breed, (0.5 * breed.length, breed.girth, 0), end)
@@ -137,7 +137,7 @@ _TAIL_RADIUS = {"slim": 0.055, "bushy": 0.10, "plume": 0.10, "curl": 0.10, "stub
 
 
 def _tail(breed: Breed, base: tuple[float, float, float], rng: np.random.Generator, on_ground: bool) -> Part:
-    """A tail that starts backwards from `base` and turns by an even angle at each joint."""
+    """A tail that starts backwards from `base` and bends by the same angle at each joint."""
     joints = 2 if breed.tail == "stub" else 7
     total = 0.16 if breed.tail == "stub" else rng.uniform(0.65, 0.9)
     side, up = rng.choice([-1.0, 1.0]), rng.uniform(-0.5, 0.9)

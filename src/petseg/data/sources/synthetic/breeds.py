@@ -1,10 +1,10 @@
-"""The 37 breeds of Oxford-IIIT Pet, each with the proportions and the coat by which one knows it."""
+"""The 37 breeds of Oxford-IIIT Pet, each with its characteristic proportions and coats."""
 
 from dataclasses import dataclass
 
-Colour = tuple[float, float, float]  # red, green, blue, 0 to 1
+Color = tuple[float, float, float]  # red, green, blue, 0 to 1
 
-BLACK, GREY, BLUE, SILVER = (0.12, 0.11, 0.11), (0.47, 0.45, 0.44), (0.44, 0.46, 0.50), (0.68, 0.67, 0.66)
+BLACK, GRAY, BLUE, SILVER = (0.12, 0.11, 0.11), (0.47, 0.45, 0.44), (0.44, 0.46, 0.50), (0.68, 0.67, 0.66)
 WHITE, CREAM, FAWN, GOLD = (0.97, 0.95, 0.92), (0.90, 0.82, 0.68), (0.78, 0.64, 0.48), (0.78, 0.58, 0.36)
 RED, BROWN, CHOCOLATE, PINK = (0.66, 0.42, 0.25), (0.50, 0.34, 0.22), (0.30, 0.19, 0.13), (0.86, 0.68, 0.62)
 WHEAT, RUST = (0.85, 0.72, 0.52), (0.58, 0.30, 0.14)
@@ -12,21 +12,21 @@ WHEAT, RUST = (0.85, 0.72, 0.52), (0.58, 0.30, 0.14)
 
 @dataclass(frozen=True)
 class Coat:
-    """Colours and pattern of a fur. `pattern` is one of coat.PATTERNS; `second` is what the pattern adds to `base`."""
+    """Colors and pattern of a fur. `pattern` is one of coat.PATTERNS; `second` is the color it adds to `base`."""
 
     pattern: str
-    base: Colour
-    second: Colour
+    base: Color
+    second: Color
 
 
 @dataclass(frozen=True)
 class Breed:
-    """How a breed looks. Lengths are in units of a middle-sized trunk.
+    """How a breed looks. Lengths are in units of a medium-sized trunk.
 
     Attributes:
         name: the official name, with a capital for cats.
-        coats: the coats it comes in, one of which is drawn.
-        ears: prick, round, floppy, long or button.
+        coats: the coats of the breed; one is chosen at random.
+        ears: prick, button, floppy or long.
         tail: slim, bushy, plume, curl or stub.
         fur: length of the hair, 0 (none) to 1.
         length: of the trunk.
@@ -34,8 +34,9 @@ class Breed:
         legs: height of the elbow above the ground.
         head: radius of the skull.
         muzzle: its length in skull radii.
-        jaw: its width against a usual one.
-        eyes: the colours of iris it comes in.
+        jaw: its width relative to a common one.
+        ear_size: relative to a common one.
+        eyes: possible colors of the iris.
     """
 
     name: str
@@ -50,11 +51,11 @@ class Breed:
     muzzle: float = 0.8
     jaw: float = 1.0
     ear_size: float = 1.0
-    eyes: tuple[Colour, ...] = ((0.30, 0.17, 0.08), (0.20, 0.11, 0.06))
+    eyes: tuple[Color, ...] = ((0.30, 0.17, 0.08), (0.20, 0.11, 0.06))
 
     @property
     def is_cat(self) -> bool:
-        """Whether it is a cat: the official names of cats begin with a capital."""
+        """Whether it is a cat: the official names of cats start with a capital letter."""
         return self.name[0].isupper()
 
 
@@ -79,9 +80,9 @@ CATS = (
     _cat("British_Shorthair", Coat("solid", BLUE, SILVER), girth=0.30, head=0.31, ear_size=0.8, eyes=(_AMBER,)),
     _cat("Egyptian_Mau", Coat("spots", SILVER, BLACK), Coat("spots", WHEAT, CHOCOLATE), girth=0.22, eyes=(_GREEN,)),
     _cat("Maine_Coon", Coat("tabby", BROWN, BLACK), Coat("tabby", RED, RUST), fur=1.0, tail="bushy", ear_size=1.2),
-    _cat("Persian", Coat("solid", WHITE, CREAM), Coat("solid", GOLD, CREAM), Coat("bicolour", GREY, WHITE), fur=1.0,
+    _cat("Persian", Coat("solid", WHITE, CREAM), Coat("solid", GOLD, CREAM), Coat("bicolor", GRAY, WHITE), fur=1.0,
          tail="bushy", head=0.32, muzzle=0.12, ear_size=0.65, girth=0.29, legs=0.28),
-    _cat("Ragdoll", Coat("points", CREAM, BROWN), Coat("bicolour", FAWN, WHITE), fur=0.8, tail="bushy", eyes=(_SKY,)),
+    _cat("Ragdoll", Coat("points", CREAM, BROWN), Coat("bicolor", FAWN, WHITE), fur=0.8, tail="bushy", eyes=(_SKY,)),
     _cat("Russian_Blue", Coat("solid", BLUE, SILVER), girth=0.23, ear_size=1.1, eyes=(_GREEN,)),
     _cat("Siamese", Coat("points", CREAM, CHOCOLATE), Coat("points", WHEAT, BLACK), girth=0.21, ear_size=1.3,
          head=0.25, muzzle=0.45, eyes=(_SKY,)),
@@ -92,15 +93,15 @@ CATS = (
 DOGS = (
     _dog("american_bulldog", Coat("patches", WHITE, BROWN), Coat("patches", WHITE, RED), ears="button", tail="slim",
          fur=0.15, girth=0.31, head=0.29, jaw=1.25, muzzle=0.65),
-    _dog("american_pit_bull_terrier", Coat("bicolour", RED, WHITE), Coat("bicolour", BLUE, WHITE),
-         Coat("bicolour", BLACK, WHITE), ears="button", tail="slim", fur=0.1, girth=0.27, jaw=1.15),
+    _dog("american_pit_bull_terrier", Coat("bicolor", RED, WHITE), Coat("bicolor", BLUE, WHITE),
+         Coat("bicolor", BLACK, WHITE), ears="button", tail="slim", fur=0.1, girth=0.27, jaw=1.15),
     _dog("basset_hound", Coat("saddle", RED, BLACK), Coat("patches", WHITE, RED), ears="long", tail="slim", fur=0.15,
          legs=0.2, length=1.25, muzzle=1.1, jaw=1.1, ear_size=1.25),
     _dog("beagle", Coat("saddle", RED, BLACK), Coat("saddle", GOLD, BLACK), ears="long", tail="slim", fur=0.15,
          legs=0.4),
     _dog("boxer", Coat("mask", RED, BLACK), Coat("brindle", BROWN, BLACK), ears="floppy", tail="stub", fur=0.1,
          legs=0.55, muzzle=0.55, jaw=1.3, ear_size=0.9),
-    _dog("chihuahua", Coat("solid", FAWN, WHITE), Coat("tan", BLACK, GOLD), Coat("bicolour", GOLD, WHITE), ears="prick",
+    _dog("chihuahua", Coat("solid", FAWN, WHITE), Coat("tan", BLACK, GOLD), Coat("bicolor", GOLD, WHITE), ears="prick",
          tail="slim", fur=0.25, head=0.31, girth=0.23, legs=0.36, length=0.8, muzzle=0.5, jaw=0.75, ear_size=1.35),
     _dog("english_cocker_spaniel", Coat("solid", RED, GOLD), Coat("solid", BLACK, BLACK), Coat("roan", SILVER, BLACK),
          ears="long", tail="stub", fur=0.7, ear_size=1.2, muzzle=0.9),
@@ -110,7 +111,7 @@ DOGS = (
          tail="stub", fur=0.1, legs=0.58, muzzle=1.15, ear_size=1.2),
     _dog("great_pyrenees", Coat("solid", WHITE, CREAM), ears="floppy", tail="plume", fur=1.0, girth=0.32, legs=0.5,
          head=0.29, muzzle=0.9),
-    _dog("havanese", Coat("bicolour", GREY, WHITE), Coat("solid", CREAM, WHITE), Coat("bicolour", BLACK, WHITE),
+    _dog("havanese", Coat("bicolor", GRAY, WHITE), Coat("solid", CREAM, WHITE), Coat("bicolor", BLACK, WHITE),
          ears="long", tail="plume", fur=1.0, legs=0.28, length=0.85, muzzle=0.55, head=0.29),
     _dog("japanese_chin", Coat("patches", WHITE, BLACK), Coat("patches", WHITE, RED), ears="long", tail="plume",
          fur=0.9, legs=0.28, length=0.8, muzzle=0.2, head=0.29, jaw=0.9),
@@ -130,15 +131,15 @@ DOGS = (
          fur=0.7, girth=0.34, legs=0.48, head=0.31, jaw=1.25),
     _dog("samoyed", Coat("solid", WHITE, WHITE), Coat("solid", CREAM, WHITE), ears="prick", tail="curl", fur=1.0,
          girth=0.31, ear_size=0.75),
-    _dog("scottish_terrier", Coat("solid", BLACK, BLACK), Coat("solid", WHEAT, CREAM), Coat("brindle", GREY, BLACK),
+    _dog("scottish_terrier", Coat("solid", BLACK, BLACK), Coat("solid", WHEAT, CREAM), Coat("brindle", GRAY, BLACK),
          ears="prick", tail="slim", fur=0.9, legs=0.2, muzzle=1.05, ear_size=0.8, jaw=1.1),
     _dog("shiba_inu", Coat("urajiro", RED, CREAM), Coat("urajiro", GOLD, WHITE), Coat("tan", BLACK, CREAM),
          ears="prick", tail="curl", fur=0.45, ear_size=0.8),
-    _dog("staffordshire_bull_terrier", Coat("bicolour", BLUE, WHITE), Coat("brindle", BROWN, BLACK),
+    _dog("staffordshire_bull_terrier", Coat("bicolor", BLUE, WHITE), Coat("brindle", BROWN, BLACK),
          Coat("solid", BLACK, WHITE), ears="button", tail="slim", fur=0.1, girth=0.31, legs=0.38, head=0.29, jaw=1.25),
     _dog("wheaten_terrier", Coat("solid", WHEAT, GOLD), Coat("solid", CREAM, WHEAT), ears="button", tail="plume",
          fur=0.9),
-    _dog("yorkshire_terrier", Coat("tan", BLUE, GOLD), Coat("tan", GREY, FAWN), ears="prick", tail="plume", fur=0.9,
+    _dog("yorkshire_terrier", Coat("tan", BLUE, GOLD), Coat("tan", GRAY, FAWN), ears="prick", tail="plume", fur=0.9,
          legs=0.24, length=0.8, muzzle=0.5, ear_size=0.75, jaw=0.8),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Places a body before the camera: which way it faces, how large it is, and where it stands in the picture."""
+"""Places a body in front of the camera: its direction, its size, and its position in the picture."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from petseg.data.sources.synthetic.head import head
 
 @dataclass(frozen=True)
 class Posed:
-    """A pet in camera coordinates: x right, y up, z towards the camera, y = 0 about where it touches the ground."""
+    """A pet in camera coordinates: x right, y up, z towards the camera, y = 0 is about the ground."""
 
     parts: list[Part]
     face: Placed
@@ -21,20 +21,20 @@ class Posed:
 
 @dataclass(frozen=True)
 class Frame:
-    """Pixels per unit, and the camera coordinates x, y of the picture's upper left pixel."""
+    """Pixels per unit, and camera coordinates (x, y) of the upper left pixel."""
 
     scale: float
     corner: tuple[float, float]
 
 
 def turn_y(angle: float) -> np.ndarray:
-    """Rotation about the vertical by `angle` in radians; takes forward (z) to the right (x)."""
+    """Rotation about the vertical axis by `angle` in radians, from forward (z) to the right (x)."""
     sine, cosine = np.sin(angle), np.cos(angle)
     return np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
 
 
 def turn_x(angle: float) -> np.ndarray:
-    """Rotation about the horizontal by `angle` in radians; a positive one tips forward (z) down."""
+    """Rotation about the horizontal axis by `angle` in radians; a positive angle tips forward (z) down."""
     sine, cosine = np.sin(angle), np.cos(angle)
     return np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
 
@@ -49,7 +49,7 @@ _FACING = {"stand": (0.5, 1.6), "sit": (0.0, 1.2), "lie": (0.25, 1.45), "rest": 
 
 
 def pose(breed: Breed, name: str, close: bool, rng: np.random.Generator) -> Posed:
-    """A pet of `breed` in pose `name`, turned somehow; `close` asks for one that faces the camera more."""
+    """Builds a pet of `breed` in pose `name` in a random direction; with `close`, it faces the camera more."""
     low, high = (0.0, 0.7) if close else _FACING[name]
     yaw = rng.uniform(low, high) * rng.choice([-1, 1])
     tip = rng.uniform(0.35, 0.6) if name == "curl" else rng.uniform(0.0, 0.3)
@@ -62,10 +62,10 @@ def pose(breed: Breed, name: str, close: bool, rng: np.random.Generator) -> Pose
     look = np.clip(yaw * rng.uniform(0.0, 0.75) + rng.normal(0, 0.2), -1.15, 1.15)
     nod = rng.uniform(0.0, 0.3) if name in ("rest", "curl") else rng.uniform(-0.25, 0.2)
     axes = camera @ turn_y(look) @ turn_x(nod) @ turn_z(rng.normal(0, 0.13))
-    centre = to_camera @ trunk.neck_end + breed.head * (axes @ (0, 0.35, 0.3))
-    placed = Placed(head(breed, rng), centre, axes, breed.head)
+    center = to_camera @ trunk.neck_end + breed.head * (axes @ (0, 0.35, 0.3))
+    placed = Placed(head(breed, rng), center, axes, breed.head)
     for part in placed.head.parts:
-        points = centre + breed.head * (part.points @ axes.T)
+        points = center + breed.head * (part.points @ axes.T)
         parts.append(Part(points, breed.head * part.radii, part.regions))
     if rng.random() < 0.3 and name in ("stand", "sit", "lie"):
         parts.append(_collar(next(part for part in parts if part.regions[0] == "neck")))
@@ -73,12 +73,12 @@ def pose(breed: Breed, name: str, close: bool, rng: np.random.Generator) -> Pose
 
 
 def _collar(neck: Part) -> Part:
-    """A ball in the middle of the neck, a little thicker than it: what shows of it is a band."""
+    """A ball in the middle of the neck, a little thicker than it, so that a band of it is visible."""
     return Part(neck.points.mean(axis=0, keepdims=True), neck.radii.mean(keepdims=True) * 1.07, ("collar",))
 
 
 def bounds(parts: list[Part]) -> tuple[float, float, float, float]:
-    """Left, right, low and high of all balls."""
+    """The bounding box of all balls: left, right, low, high."""
     points = np.concatenate([part.points[:, :2] for part in parts])
     radii = np.concatenate([part.radii for part in parts])[:, None]
     low, high = (points - radii).min(axis=0), (points + radii).max(axis=0)
@@ -86,13 +86,13 @@ def bounds(parts: list[Part]) -> tuple[float, float, float, float]:
 
 
 def frame(posed: Posed, close: bool, shape: tuple[int, int], rng: np.random.Generator) -> Frame:
-    """Chooses size and place: the whole pet, now and then cut by an edge, or, if `close`, head and shoulders."""
+    """Samples size and position: the whole pet, sometimes cut by an edge, or with `close`, head and shoulders."""
     height, width = shape
     left, right, low, high = bounds(posed.parts)
     if close:
         reach = posed.face.radius * rng.uniform(4.2, 5.8)
         scale = min(height, 1.25 * width) / reach
-        x, y = posed.face.centre[:2] - (0, posed.face.radius * rng.uniform(0.3, 0.9))
+        x, y = posed.face.center[:2] - (0, posed.face.radius * rng.uniform(0.3, 0.9))
         x += rng.normal(0, 0.06) * width / scale
     else:
         fill = rng.triangular(0.8, 0.9, 1.02)

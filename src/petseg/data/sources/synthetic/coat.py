@@ -1,10 +1,10 @@
-"""The coat on a relief: colours of regions, patterns, hairs, and the light on it."""
+"""Renders the coat on a relief: colors of regions, patterns, hair and lighting."""
 
 from collections.abc import Callable
 
 import numpy as np
 
-from petseg.data.sources.synthetic.breeds import BLACK, PINK, WHITE, Breed, Coat, Colour
+from petseg.data.sources.synthetic.breeds import BLACK, PINK, WHITE, Breed, Coat, Color
 from petseg.data.sources.synthetic.noise import blur, fractal, smooth, step, streaks
 from petseg.data.sources.synthetic.relief import Relief
 
@@ -12,48 +12,48 @@ REGIONS = (
     "back", "chest", "belly", "thigh", "leg", "paw", "neck", "head", "cheek", "bridge", "muzzle", "chin", "ear",
     "inner", "tongue", "collar", "tail", "tip",
 )  # fmt: skip
-# Regions that take a coat's second colour outright; the rest stay with the first one or get a pattern.
+# Regions in the second color of a coat; the others have the first one or a pattern.
 _SECOND = {
     "points": ("ear", "tail", "tip", "paw", "leg", "muzzle", "bridge"),
     "mask": ("muzzle", "chin", "ear", "bridge"),
     "tan": ("muzzle", "chin", "cheek", "leg", "paw", "belly"),
-    "bicolour": ("muzzle", "chin", "chest", "belly", "paw", "leg"),
+    "bicolor": ("muzzle", "chin", "chest", "belly", "paw", "leg"),
     "urajiro": ("muzzle", "chin", "cheek", "chest", "belly", "tip"),
     "patches": ("ear",),
     "roan": ("ear",),
 }
-# Regions that turn white whatever the coat's two colours are.
+# Regions that are white, whatever the two colors of the coat are.
 _WHITE = {"saddle": ("muzzle", "chin", "chest", "belly", "paw", "leg", "tip", "bridge")}
 _DARK_EARS = ("shaded", "brindle")
 
 
-def region_colours(coat: Coat, rng: np.random.Generator) -> dict[str, Colour]:
-    """The colour of every region of a body in `coat`; collar and tongue too."""
-    colours = {region: np.array(coat.base) for region in REGIONS}
+def region_colors(coat: Coat, rng: np.random.Generator) -> dict[str, Color]:
+    """The color of every region of a body in `coat`, including collar and tongue."""
+    colors = {region: np.array(coat.base) for region in REGIONS}
     for region in ("chest", "belly", "muzzle", "chin"):
-        colours[region] = 0.75 * np.array(coat.base) + 0.25 * np.array(WHITE)
+        colors[region] = 0.75 * np.array(coat.base) + 0.25 * np.array(WHITE)
     for region in _SECOND.get(coat.pattern, ()):
-        colours[region] = np.array(coat.second)
+        colors[region] = np.array(coat.second)
     for region in _WHITE.get(coat.pattern, ()):
-        colours[region] = np.array(WHITE)
+        colors[region] = np.array(WHITE)
     if coat.pattern in _DARK_EARS:
-        colours["ear"] = 0.5 * (np.array(coat.base) + np.array(coat.second))
-    colours["ear"] = 0.85 * colours["ear"]
-    colours["inner"] = 0.45 * colours["ear"] + 0.55 * np.array(PINK) * 0.85
-    colours["tongue"] = np.array((0.85, 0.42, 0.45))
-    colours["collar"] = np.array(
+        colors["ear"] = 0.5 * (np.array(coat.base) + np.array(coat.second))
+    colors["ear"] = 0.85 * colors["ear"]
+    colors["inner"] = 0.45 * colors["ear"] + 0.55 * np.array(PINK) * 0.85
+    colors["tongue"] = np.array((0.85, 0.42, 0.45))
+    colors["collar"] = np.array(
         rng.choice([(0.75, 0.10, 0.12), (0.12, 0.30, 0.70), (0.10, 0.45, 0.25), (0.15, 0.13, 0.12)])
     )
-    return {region: tuple(colour.tolist()) for region, colour in colours.items()}
+    return {region: tuple(color.tolist()) for region, color in colors.items()}
 
 
 def dress(
     relief: Relief, breed: Breed, coat: Coat, scale: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Puts pattern and hair on a relief.
+    """Renders pattern and hair on a relief.
 
     Returns:
-        Unlit colours, float32 (H, W, 3) from 0 to 1, and the hairs, float32 (H, W), deviation about 1.
+        Unlit colors, float32 (H, W, 3) from 0 to 1, and the hair, float32 (H, W), standard deviation about 1.
     """
     shape = relief.depth.shape
     length = max(scale * (0.05 + 0.11 * breed.fur), 4.0)
@@ -66,12 +66,12 @@ def dress(
     tinted = _pattern(relief, coat, scale, tufts, rng)
     strength = 0.03 + 0.065 * breed.fur if breed.fur else 0.012
     shade = 1 + strength * hair + 0.07 * fractal(rng, shape, 0.25 * scale, 2)
-    colour = tinted * shade[..., None] + (0.35 * strength * hair)[..., None]
-    return colour, hair
+    color = tinted * shade[..., None] + (0.35 * strength * hair)[..., None]
+    return color, hair
 
 
 def _lift(relief: Relief, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The flow of the hair, made to stand off the body towards the outline, as unit vectors."""
+    """The direction of the hair as unit vectors, turned outwards near the outline."""
     down, right = np.gradient(relief.outside * np.float32(scale))
     share = 1.2 * np.exp(np.minimum(relief.outside, 0) / 0.06)
     x, y = relief.flow[0] + share * right, relief.flow[1] + share * down
@@ -80,7 +80,7 @@ def _lift(relief: Relief, scale: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def light(relief: Relief, scale: float, sun: np.ndarray, ambient: float) -> np.ndarray:
-    """How bright each pixel is lit: float32 (H, W), about 1 where the surface faces the `sun`, a unit vector (3,)."""
+    """Brightness of the light: float32 (H, W), about 1 where the surface faces the `sun`, a unit vector (3,)."""
     depth = blur(relief.depth, max(1, round(0.012 * scale)))
     down, right = np.gradient(depth * np.float32(scale))
     slope = 1 / np.sqrt(1 + right * right + down * down)
@@ -93,11 +93,11 @@ def light(relief: Relief, scale: float, sun: np.ndarray, ambient: float) -> np.n
 def _pattern(relief: Relief, coat: Coat, scale: float, tufts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     where = PATTERNS[coat.pattern](relief, scale, tufts, rng)
     if where is None:
-        return relief.colour
-    # Only fur of the first colour is patterned: white legs, collars and tongues are left as they are.
-    plain = 1 - step(np.abs(relief.colour - np.array(coat.base, np.float32)).sum(axis=2), 0.45, 0.2)
+        return relief.color
+    # Only fur of the first color has the pattern; white legs, collars and tongues do not.
+    plain = 1 - step(np.abs(relief.color - np.array(coat.base, np.float32)).sum(axis=2), 0.45, 0.2)
     second = np.array(BLACK if coat.pattern == "saddle" else coat.second, np.float32)
-    return relief.colour + (where * plain)[..., None] * (second - relief.colour)
+    return relief.color + (where * plain)[..., None] * (second - relief.color)
 
 
 def _none(relief: Relief, scale: float, tufts: np.ndarray, rng: np.random.Generator) -> None:
@@ -138,7 +138,7 @@ def _roan(relief: Relief, scale: float, tufts: np.ndarray, rng: np.random.Genera
 
 
 def _saddle(relief: Relief, scale: float, tufts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    high = relief.along > 0.12  # heads and the tops of limbs stay as they are
+    high = relief.along > 0.12  # not on heads and the tops of limbs
     return step(high + 0.5 * smooth(rng, tufts.shape, 0.2 * scale) + 0.05 * tufts, 0.75, 0.25)
 
 
@@ -147,9 +147,9 @@ def _shaded(relief: Relief, scale: float, tufts: np.ndarray, rng: np.random.Gene
 
 
 _Pattern = Callable[[Relief, float, np.ndarray, np.random.Generator], np.ndarray | None]
-# Each gives how much of the second colour a pixel takes, (H, W) from 0 to 1, or None where the regions say it all.
+# Each returns the share of the second color at each pixel, (H, W) from 0 to 1, or None for coats without a pattern.
 PATTERNS: dict[str, _Pattern] = {
-    "solid": _none, "points": _none, "mask": _none, "tan": _none, "bicolour": _none, "urajiro": _none, "skin": _none,
+    "solid": _none, "points": _none, "mask": _none, "tan": _none, "bicolor": _none, "urajiro": _none, "skin": _none,
     "tabby": _stripes, "brindle": _brindle, "ticked": _ticked, "spots": _spots, "rosettes": _rosettes,
     "patches": _patches, "roan": _roan, "saddle": _saddle, "shaded": _shaded,
 }  # fmt: skip

@@ -1,34 +1,34 @@
-"""Eyes, nose and mouth, painted on a lit head where they are in sight of the camera."""
+"""Paints eyes, nose and mouth on a lit head where the camera sees them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from petseg.data.sources.synthetic.breeds import Breed, Coat, Colour
+from petseg.data.sources.synthetic.breeds import Breed, Coat, Color
 from petseg.data.sources.synthetic.head import Head
 
-_DARK = (0.06, 0.045, 0.045)  # rims of eyes, and lips
+_DARK = (0.06, 0.045, 0.045)  # rims of the eyes, and lips
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A head in camera coordinates: `axes` holds its left, up and forward vectors as columns, `radius` is its unit."""
+    """A head in camera coordinates: `axes` has its left, up and forward vectors as columns, `radius` is its unit."""
 
     head: Head
-    centre: np.ndarray
+    center: np.ndarray
     axes: np.ndarray
     radius: float
 
     def at(self, local: np.ndarray) -> np.ndarray:
         """Camera coordinates of a point in head coordinates."""
-        return self.centre + self.radius * (self.axes @ local)
+        return self.center + self.radius * (self.axes @ local)
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What is painted on: `colour` (H, W, 3), changed in place, and what says where: see `relief.relief`."""
+    """The image `color` (H, W, 3) to paint on, in place, with depth, scale and corner as in `relief.relief`."""
 
-    colour: np.ndarray
+    color: np.ndarray
     depth: np.ndarray
     scale: float
     corner: tuple[float, float]
@@ -38,15 +38,15 @@ class Canvas:
         return (point[0] - self.corner[0]) * self.scale, (self.corner[1] - point[1]) * self.scale
 
     def in_sight(self, point: np.ndarray, slack: float) -> bool:
-        """Whether nothing lies more than `slack` before the point."""
+        """Whether nothing is more than `slack` in front of the point."""
         column, row = (round(float(each)) for each in self.pixel(point))
         height, width = self.depth.shape
         return 0 <= row < height and 0 <= column < width and self.depth[row, column] < point[2] + slack
 
     def ellipse(
-        self, point: np.ndarray, along: np.ndarray, across: np.ndarray, colour: Colour, strength: float = 1.0
+        self, point: np.ndarray, along: np.ndarray, across: np.ndarray, color: Color, strength: float = 1.0
     ) -> None:
-        """Paints an ellipse whose two half axes are the projections of `along` and `across`, with soft edges."""
+        """Paints an ellipse with soft edges; its half axes are the projections of `along` and `across`."""
         column, row = self.pixel(point)
         matrix = self.scale * np.array([[along[0], across[0]], [-along[1], -across[1]]])
         reach = np.abs(matrix).sum(axis=1) + 2
@@ -60,14 +60,14 @@ class Canvas:
         distance = np.hypot(inverse[0, 0] * x + inverse[0, 1] * y, inverse[1, 0] * x + inverse[1, 1] * y)
         thickness = np.sqrt(abs(np.linalg.det(matrix)))
         cover = strength * np.clip((1 - distance) * thickness + 0.5, 0, 1)[..., None]
-        area = self.colour[top:bottom, left:right]
-        area += cover.astype(np.float32) * (np.array(colour, np.float32) - area)
+        area = self.color[top:bottom, left:right]
+        area += cover.astype(np.float32) * (np.array(color, np.float32) - area)
 
 
 def paint(
     canvas: Canvas, placed: Placed, breed: Breed, coat: Coat, asleep: bool, light: float, rng: np.random.Generator
 ) -> None:
-    """Paints the face; `light` is how bright the pet is lit, 1 for usual."""
+    """Paints the face; `light` is the brightness of the light, about 1."""
     iris = np.array(breed.eyes[rng.integers(len(breed.eyes))]) * light
     pupil = rng.uniform(0.25, 0.8)
     for side in (-1, 1):
@@ -101,7 +101,7 @@ def _eye(canvas: Canvas, placed: Placed, breed: Breed, side: int, asleep: bool, 
     canvas.ellipse(point + 0.38 * upward - 0.3 * left * size, wide * 0.22, tall * 0.22, (0.98, 0.98, 0.98))
 
 
-def _nose(canvas: Canvas, placed: Placed, colour: np.ndarray) -> None:
+def _nose(canvas: Canvas, placed: Placed, color: np.ndarray) -> None:
     """Nose and mouth."""
     left, up, forward = placed.axes.T
     point = placed.at(placed.head.nose)
@@ -109,13 +109,13 @@ def _nose(canvas: Canvas, placed: Placed, colour: np.ndarray) -> None:
         return
     size = placed.head.nose_radius * placed.radius
     across, tall = left * size, up * size
-    if abs(left[0]) < 0.55:  # a nose is a ball more than a disc: seen from the side it keeps much of its width
+    if abs(left[0]) < 0.55:  # a nose is a ball rather than a disc: from the side it keeps most of its width
         across = np.array((0.55 * size, 0, 0))
     if forward[2] > 0.35:
         below = placed.at(placed.head.nose + np.array((0, -0.22, -0.04)))
         canvas.ellipse(below, across * 0.12, tall * 0.9, _DARK, 0.55)
-        for side in (-1, 1):  # the lips, which curl up to the sides
+        for side in (-1, 1):  # the lips, which curve up to the sides
             lip = below + 0.75 * side * across - 0.72 * tall
             canvas.ellipse(lip, 0.8 * across + 0.3 * side * tall, tall * 0.17, _DARK, 0.55)
-    canvas.ellipse(point, across, tall * 0.78, tuple(colour))
-    canvas.ellipse(point + 0.3 * tall, across * 0.45, tall * 0.2, tuple(0.35 + 0.5 * colour), 0.6)
+    canvas.ellipse(point, across, tall * 0.78, tuple(color))
+    canvas.ellipse(point + 0.3 * tall, across * 0.45, tall * 0.2, tuple(0.35 + 0.5 * color), 0.6)

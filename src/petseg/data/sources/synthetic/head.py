@@ -1,6 +1,6 @@
-"""A pet's head as balls joined into parts.
+"""A pet's head, modeled as chains of balls.
 
-Coordinates of a head: x to its left, y up, z forward; the unit is the skull's radius.
+Head coordinates: x to the left, y up, z forward; the unit is the radius of the skull.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from petseg.data.sources.synthetic.breeds import Breed
 
 @dataclass(frozen=True)
 class Head:
-    """Where the features of a face lie, in head coordinates.
+    """A head and the positions of its features, in head coordinates.
 
     Attributes:
         parts: skull, cheeks, muzzle and ears.
-        eye: centre of the left eye on the skull, (3,); the right one has the opposite x.
+        eye: center of the left eye on the skull, (3,); the right one has the opposite x.
         eye_radius: half the width of an eye.
-        nose: centre of the nose, (3,).
+        nose: center of the nose, (3,).
         nose_radius: half the width of the nose.
     """
 
@@ -31,7 +31,7 @@ class Head:
 
 
 def head(breed: Breed, rng: np.random.Generator) -> Head:
-    """The head of `breed`, with a little of the individual in it."""
+    """Builds the head of `breed`, with some individual variation."""
     return _cat(breed, rng) if breed.is_cat else _dog(breed, rng)
 
 

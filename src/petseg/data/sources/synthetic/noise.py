@@ -1,4 +1,4 @@
-"""Smooth random fields: the stuff that fur, grass, cloth and walls are made of."""
+"""Smooth random fields, for fur, grass, cloth and walls."""
 
 import numpy as np
 from PIL import Image
@@ -7,10 +7,9 @@ Field = np.ndarray  # float32 (H, W)
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: float | tuple[float, float]) -> Field:
-    """Random values on a grid, bicubic between: float32 (H, W), about -1 to 1.
+    """Random values on a grid with bicubic interpolation: float32 (H, W), about -1 to 1.
 
-    `cell` is the pixels between two values, or their height and width: a cell that is long one way
-    gives streaks in that direction.
+    `cell` is the distance of two grid points in pixels, or that in y and in x; unequal ones give streaks.
     """
     height, width = shape
     cell_y, cell_x = cell if isinstance(cell, tuple) else (cell, cell)
@@ -21,7 +20,7 @@ def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: float | tuple
 
 
 def fractal(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int = 3) -> Field:
-    """A sum of `smooth` fields, each with cells and height half of the last one's: float32, about -1 to 1."""
+    """A sum of `smooth` fields, each with half the cell and amplitude of the one before: float32, about -1 to 1."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
         total += smooth(rng, shape, max(cell / 2**octave, 1.0)) / 2**octave
@@ -29,16 +28,16 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], cell: float, octav
 
 
 def streaks(hair: Field, flow_x: Field, flow_y: Field, length: float) -> Field:
-    """Noise smeared along a flow, as hair lies on a coat: float32 (H, W).
+    """Smears noise along a flow, like hair on a coat: float32 (H, W).
 
-    Line integral convolution (Cabral and Leedom, SIGGRAPH 1993), done by doubling: each of the passes averages every
-    pixel with the one a step further, and the next step is twice as long.
+    Line integral convolution (Cabral and Leedom, SIGGRAPH 1993), by doubling: each pass averages every pixel
+    with the one a step further, and the next step is twice as long.
 
     Args:
-        hair: the noise, independent between pixels; its deviation is kept.
-        flow_x: the flow's x part at each pixel, unit vectors with `flow_y`, float32 (H, W).
-        flow_y: the flow's y part.
-        length: how far a hair is smeared, in pixels.
+        hair: noise, independent between pixels; its standard deviation is kept.
+        flow_x: x of the flow at each pixel, float32 (H, W); unit vectors with `flow_y`.
+        flow_y: y of the flow.
+        length: of a hair, in pixels.
     """
     height, width = flow_x.shape
     rows = np.arange(height, dtype=np.float32)[:, None]
@@ -53,7 +52,7 @@ def streaks(hair: Field, flow_x: Field, flow_y: Field, length: float) -> Field:
 
 
 def blur(field: Field, radius: int) -> Field:
-    """Box blur by cumulative sums, twice, which is close to a Gaussian: float32 (H, W); the rim is repeated."""
+    """Box blur by cumulative sums, twice, which is close to a Gaussian: float32 (H, W); edges are repeated."""
     for _ in range(2):
         for axis in (0, 1):
             pad = [(0, 0), (0, 0)]
@@ -66,6 +65,6 @@ def blur(field: Field, radius: int) -> Field:
 
 
 def step(field: Field, edge: float, softness: float) -> Field:
-    """0 below `edge`, 1 above it, a smooth ramp of width `softness` between: float32 like `field`."""
+    """0 below `edge`, 1 above, with a smooth ramp of width `softness` between: float32 like `field`."""
     ramp = np.clip((field - edge) / softness + 0.5, 0, 1)
     return ramp * ramp * (3 - 2 * ramp)

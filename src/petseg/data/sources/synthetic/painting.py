@@ -1,4 +1,4 @@
-"""A picture to paint polygons on, and the colours of paint and cloth."""
+"""Painting of polygons, and the colors and textures of paint, cloth and plush."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from petseg.data.sources.synthetic.noise import fractal, smooth, streaks
 
 Picture = np.ndarray  # float32 (H, W, 3), 0 to 1
 Mask = np.ndarray  # float32 (H, W), 0 to 1
-Outline = np.ndarray  # float64 (n, 2): columns and rows of a polygon's corners
+Outline = np.ndarray  # float64 (n, 2): (column, row) of the corners of a polygon
 
 _HUES = (
     (0.74, 0.15, 0.18), (0.15, 0.34, 0.70), (0.14, 0.47, 0.28), (0.82, 0.70, 0.12), (0.46, 0.22, 0.56),
     (0.12, 0.52, 0.56), (0.82, 0.34, 0.48), (0.36, 0.62, 0.84), (0.48, 0.72, 0.42), (0.24, 0.34, 0.60),
     (0.66, 0.52, 0.80), (0.28, 0.66, 0.66),
 )  # fmt: skip
-_FURS = (breeds.GREY, breeds.FAWN, breeds.BROWN, breeds.CREAM, breeds.RED, breeds.BLACK, breeds.SILVER)
+_FURS = (breeds.GRAY, breeds.FAWN, breeds.BROWN, breeds.CREAM, breeds.RED, breeds.BLACK, breeds.SILVER)
 
 
 @dataclass(frozen=True)
 class Patch:
-    """The part of a picture that a polygon touches: its size, and the row and column of its upper left pixel."""
+    """The part of a picture that a polygon touches: its size, and row and column of its upper left pixel."""
 
     shape: tuple[int, int]
     top: int
@@ -31,7 +31,7 @@ class Patch:
 
 
 class Painting:
-    """A `picture` (H, W, 3), changed in place, and what of it has been painted over since: `covered` (H, W)."""
+    """A `picture` (H, W, 3), changed in place, and a mask of what has been painted over: `covered` (H, W)."""
 
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
@@ -43,7 +43,7 @@ class Painting:
         return self.picture.shape[:2]
 
     def fill(self, outlines: list[Outline], texture: Callable[[Patch], np.ndarray] | np.ndarray) -> None:
-        """Fills polygons, with smooth edges, with a colour (3,) or with what `texture` makes for their patch."""
+        """Fills polygons, with smooth edges, with a color (3,) or with what `texture` returns for their patch."""
         corners = np.concatenate(outlines)
         left, top = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
         right, bottom = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, self.size[::-1])
@@ -58,12 +58,12 @@ class Painting:
 
 
 def put(picture: Picture, mask: Mask, paint: np.ndarray) -> None:
-    """Lays `paint`, a picture or a colour (3,), over `picture`, in place, where `mask` is."""
+    """Blends `paint`, a picture or a color (3,), into `picture`, in place, by `mask`."""
     picture += mask[..., None] * (paint - picture)
 
 
 def _mask(patch: Patch, outlines: list[Outline]) -> Mask:
-    """Filled polygons in a patch, drawn at double size and halved."""
+    """Rasterizes filled polygons in a patch, at double size and reduced."""
     image = Image.new("L", (2 * patch.shape[1], 2 * patch.shape[0]))
     pen = ImageDraw.Draw(image)
     for outline in outlines:
@@ -72,7 +72,7 @@ def _mask(patch: Patch, outlines: list[Outline]) -> Mask:
 
 
 def oval(x: float, y: float, half_width: float, half_height: float, power: float = 2.0, angle: float = 0.0) -> Outline:
-    """48 points around a superellipse turned by `angle`: power 2 is an ellipse, more is squarer."""
+    """48 points of a superellipse rotated by `angle`; power 2 is an ellipse, higher powers are more square."""
     around = np.linspace(0, 2 * np.pi, 48, endpoint=False) + np.pi / 4
     cosine, sine = np.cos(around), np.sin(around)
     u = half_width * np.sign(cosine) * np.abs(cosine) ** (2 / power)
@@ -86,15 +86,15 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> Outline:
 
 
 def hue(rng: np.random.Generator, lightness: float | None = None) -> np.ndarray:
-    """A colour of paint or cloth, float32 (3,); `lightness` from -1 (black) to 1 (white), or any."""
+    """Samples a color of paint or cloth, float32 (3,); `lightness` from -1 (black) to 1 (white), None for any."""
     base = np.array(_HUES[rng.integers(len(_HUES))])
     lightness = rng.uniform(-0.45, 0.5) if lightness is None else lightness
     mixed = base + lightness * (1 - base) if lightness > 0 else base * (1 + lightness)
     return np.clip(mixed + rng.normal(0, 0.03, 3), 0.02, 0.97).astype(np.float32)
 
 
-def fur_colour(rng: np.random.Generator) -> np.ndarray:
-    """A colour that pets have too: float32 (3,)."""
+def fur_color(rng: np.random.Generator) -> np.ndarray:
+    """Samples a color that pets have too: float32 (3,)."""
     return np.array(_FURS[rng.integers(len(_FURS))], np.float32)
 
 
@@ -123,9 +123,9 @@ def cloth(shape: tuple[int, int], rng: np.random.Generator, lightness: float | N
     )
 
 
-def shag(shape: tuple[int, int], colour: np.ndarray, rng: np.random.Generator) -> Picture:
-    """Something woolly: a rug or a plush toy, with the texture of fur."""
+def shag(shape: tuple[int, int], color: np.ndarray, rng: np.random.Generator) -> Picture:
+    """The texture of a rug or a plush toy, similar to fur."""
     bend = 3 * smooth(rng, shape, 0.15 * max(shape) + 4)
     hair = streaks(rng.standard_normal(shape, dtype=np.float32), np.cos(bend), np.sin(bend), 6.0)
     tone = 0.97 + 0.09 * hair + 0.14 * fractal(rng, shape, 0.3 * max(shape) + 4, 2)
-    return (colour * tone[..., None]).astype(np.float32)
+    return (color * tone[..., None]).astype(np.float32)

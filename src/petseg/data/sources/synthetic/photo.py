@@ -1,4 +1,4 @@
-"""What stands between the pet and the picture: things in front of it, its shadow, the light, and the camera."""
+"""From the pet and its background to a photograph: occlusion, shadow, light and camera."""
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -10,7 +10,7 @@ from petseg.data.sources.synthetic.scene import soften
 
 
 def shadow(cover: Mask, foot: float, rng: np.random.Generator) -> Mask:
-    """How much of the light on the ground a pet takes away: its own outline, laid flat from its feet, and softened."""
+    """The share of light that the pet's shadow removes: its outline, laid flat from its feet and softened."""
     height, width = cover.shape
     flat, shift = rng.uniform(0.16, 0.35), rng.uniform(-0.35, 0.35)
     # Row y of the shadow shows the row of the outline that is `1 / flat` times as far above the feet.
@@ -24,7 +24,7 @@ def shadow(cover: Mask, foot: float, rng: np.random.Generator) -> Mask:
 
 
 def balance(picture: Picture, pet: Picture, cover: Mask) -> Picture:
-    """Brings the background's brightness nearer to the pet's, as one does who lights and exposes for both."""
+    """Brings the brightness of the background nearer to that of the pet, as a photographer does."""
     area = cover.sum() + 1
     pet_mean = float((pet.mean(axis=2) * cover).sum() / area)
     gain = (pet_mean / float(picture.mean() + 0.01)) ** 0.5
@@ -32,7 +32,7 @@ def balance(picture: Picture, pet: Picture, cover: Mask) -> Picture:
 
 
 def occlude(picture: Picture, cover: Mask, rng: np.random.Generator) -> Mask:
-    """Paints something before the pet, in place, and returns what it covers; `cover` tells where the pet is."""
+    """Paints something in front of the pet, in place, and returns its mask; `cover` is the mask of the pet."""
     height, width = cover.shape
     rows, columns = np.flatnonzero(cover.max(axis=1) > 0.5), np.flatnonzero(cover.max(axis=0) > 0.5)
     low, left, right = int(rows[-1]), int(columns[0]), int(columns[-1])
@@ -66,7 +66,7 @@ def _grass(painting: Painting, foot: float, across: tuple[int, int], tall: float
 
 
 def _fence(painting: Painting, low: int, tall: int, rng: np.random.Generator) -> None:
-    """Pickets before the pet's feet, or a board that hides them."""
+    """Pickets in front of the pet's feet, or a board that hides them."""
     height, width = painting.size
     top = low - rng.uniform(0.08, 0.2) * tall
     if rng.random() < 0.5:
@@ -78,16 +78,16 @@ def _fence(painting: Painting, low: int, tall: int, rng: np.random.Generator) ->
         for x in np.arange(rng.uniform(-1, 0) * gap, width, gap).tolist():
             point = (x + thick / 2, top - 0.5 * thick)
             outlines.append(np.array([(x, height), (x, top), point, (x + thick, top), (x + thick, height)]))
-    colour = hue(rng)
+    color = hue(rng)
 
     def wood(patch: Patch) -> np.ndarray:
-        return colour * (1 + 0.12 * smooth(rng, patch.shape, (20.0, 2.0)))[..., None]
+        return color * (1 + 0.12 * smooth(rng, patch.shape, (20.0, 2.0)))[..., None]
 
     painting.fill(outlines, wood)
 
 
 def expose(picture: Picture, rng: np.random.Generator) -> np.ndarray:
-    """Light with a direction and a colour, contrast, a lens and a sensor: uint8 (H, W, 3)."""
+    """Applies direction and color of the light, contrast, blur and sensor noise: uint8 (H, W, 3)."""
     height, width = picture.shape[:2]
     rows, columns = np.linspace(-1, 1, height, dtype=np.float32)[:, None], np.linspace(-1, 1, width, dtype=np.float32)
     angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.35)

@@ -1,7 +1,7 @@
-"""From balls in space to what a camera sees: which pixels they cover, how near they are, and what coat lies there.
+"""Renders chains of balls as a camera sees them: outline, depth, and the coat at each pixel.
 
-Every pixel blends all parts near it, the nearer to the camera the heavier, so that limbs grow out of a body instead of
-being stuck on it. Depth and outline are the smooth maximum and minimum (log-sum-exp) of the parts' own.
+Every pixel blends all parts near it, weighted by nearness to the camera, so that limbs grow out of the body. Depth and
+outline are the smooth maximum and minimum (log-sum-exp) of those of the parts.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from petseg.data.sources.synthetic.anatomy import Part
-from petseg.data.sources.synthetic.breeds import Colour
+from petseg.data.sources.synthetic.breeds import Color
 
-_NEARNESS = 28.0  # how sharply the nearer part wins, per unit of length
-_SHARPNESS = 170.0  # how fast a part fades beyond its own outline, per unit of length
-_ROUNDNESS = 45.0  # how sharply outlines meet, per unit of length; the smaller, the rounder the corners
+_NEARNESS = 28.0  # how strongly nearer parts dominate, per unit of length
+_SHARPNESS = 170.0  # how fast a part fades outside its outline, per unit of length
+_ROUNDNESS = 45.0  # how sharply outlines meet, per unit of length; smaller values give rounder corners
 
 
 @dataclass(frozen=True)
@@ -22,22 +22,22 @@ class Relief:
 
     Attributes:
         outside: distance to the outline, negative inside, (H, W).
-        depth: nearness to the camera, (H, W); means something inside only.
-        colour: of the coat, (H, W, 3).
-        flow: direction of the hair in the picture, unit vectors, (2, H, W): x then y (down).
-        along: how far back along its part a pixel lies, for stripes, (H, W).
+        depth: nearness to the camera, (H, W); only valid inside.
+        color: of the coat, (H, W, 3).
+        flow: direction of the hair in the picture, unit vectors, (2, H, W): x, then y (down).
+        along: position along the part, from its first ball, for stripes, (H, W).
     """
 
     outside: np.ndarray
     depth: np.ndarray
-    colour: np.ndarray
+    color: np.ndarray
     flow: np.ndarray
     along: np.ndarray
 
 
 def relief(
     parts: list[Part],
-    colours: dict[str, Colour],
+    colors: dict[str, Color],
     scale: float,
     corner: tuple[float, float],
     jitter: np.ndarray,
@@ -46,10 +46,10 @@ def relief(
 
     Args:
         parts: what to render.
-        colours: of each region.
+        colors: of each region.
         scale: pixels per unit.
         corner: x and y, in units, of the upper left pixel.
-        jitter: float32 (H, W) noise, in units, by which depths are made uneven, so that colours meet raggedly.
+        jitter: noise that is added to depths, so that colors meet raggedly, in units, float32 (H, W).
     """
     height, width = jitter.shape
     x = (corner[0] + np.arange(width, dtype=np.float32) / scale).astype(np.float32)
@@ -69,7 +69,7 @@ def relief(
             weight = np.exp(
                 np.clip(_NEARNESS * (depth + jitter[rows, columns]), -40, 40) - _SHARPNESS * np.maximum(outside, 0)
             )
-            start, end = (np.array(colours[part.regions[each]], np.float32) for each in (first, last))
+            start, end = (np.array(colors[part.regions[each]], np.float32) for each in (first, last))
             where = (slice(None), rows, columns)
             target = sums[where]
             target[0] += weight
@@ -86,14 +86,14 @@ def relief(
     return Relief(
         outside=-np.log(np.maximum(edges, 1e-12)) / _ROUNDNESS,
         depth=np.log(total) / _NEARNESS,
-        colour=np.moveaxis(sums[1:4] / total, 0, 2),
+        color=np.moveaxis(sums[1:4] / total, 0, 2),
         flow=flow,
         along=sums[6] / total,
     )
 
 
 def _window(part: Part, first: int, last: int, x: np.ndarray, y: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns that a piece can touch: its bounding box and a rim in which outlines still meet."""
+    """Rows and columns that a piece can affect: its bounding box and a margin in which outlines still meet."""
     pair = [first, last]
     reach = part.radii[pair] + 0.15
     left, right = (part.points[pair, 0] - reach).min(), (part.points[pair, 0] + reach).max()
@@ -104,7 +104,7 @@ def _window(part: Part, first: int, last: int, x: np.ndarray, y: np.ndarray) -> 
 
 
 def _piece(ends: np.ndarray, radii: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple:
-    """Distance outside, nearness, share of the way from first to second ball, and flow of a cone with round ends."""
+    """Renders a cone with round ends: outside, depth, position from first (0) to second ball (1), and flow."""
     dx, dy, dz = (ends[1] - ends[0]).tolist()
     r0, r1 = radii.tolist()
     px, py = x - np.float32(ends[0, 0]), y - np.float32(ends[0, 1])
@@ -121,7 +121,7 @@ def _piece(ends: np.ndarray, radii: np.ndarray, x: np.ndarray, y: np.ndarray) ->
     share = np.clip((axial + across * np.float32(slope / np.sqrt(1 - slope * slope))) / np.float32(flat), 0, 1)
     off = axial - share * np.float32(flat)
     outside = np.sqrt(off * off + across * across) - (np.float32(r0) + share * np.float32(r1 - r0))
-    # The surface seen at a pixel belongs to a cross-section that leans with the axis: move along it accordingly.
+    # The visible surface belongs to a cross-section that is tilted with the axis: shift the position accordingly.
     radius = np.float32(r0) + share * np.float32(r1 - r0)
     bulge = np.sqrt(np.maximum(radius * radius - across * across, 0))
     shift = np.float32(dz / np.sqrt(flat * flat + dz * dz))

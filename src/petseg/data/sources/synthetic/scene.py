@@ -1,22 +1,22 @@
-"""Where the pet is: a room, a lawn, a street, on a blanket, in a studio, or before lights out of focus."""
+"""Backgrounds: a room, a lawn, a street, a blanket, a studio, or lights out of focus."""
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from petseg.data.sources.synthetic import things
 from petseg.data.sources.synthetic.noise import fractal, smooth
-from petseg.data.sources.synthetic.painting import Painting, Picture, cloth, fur_colour, hue, oval, rectangle, shag
+from petseg.data.sources.synthetic.painting import Painting, Picture, cloth, fur_color, hue, oval, rectangle, shag
 
 _WOODS = ((0.60, 0.34, 0.26), (0.42, 0.22, 0.17), (0.74, 0.56, 0.50), (0.46, 0.48, 0.54))
 
 
 def background(shape: tuple[int, int], foot: float, rng: np.random.Generator) -> Picture:
-    """A place without the pet.
+    """Draws a random background.
 
     Args:
         shape: height and width.
-        foot: the row where the pet touches the ground; the ground ends somewhere above it.
-        rng: what is random.
+        foot: the row where the pet touches the ground; the horizon is above it.
+        rng: source of randomness.
     """
     kinds = (_room, _lawn, _street, _blanket, _bokeh, _studio)
     kind = kinds[rng.choice(len(kinds), p=(0.31, 0.27, 0.13, 0.14, 0.11, 0.04))]
@@ -28,13 +28,13 @@ def background(shape: tuple[int, int], foot: float, rng: np.random.Generator) ->
 
 
 def soften(picture: Picture, radius: float) -> Picture:
-    """Gaussian blur of a picture, as of what is out of focus."""
+    """Gaussian blur of a picture, as out of focus."""
     image = Image.fromarray((np.clip(picture, 0, 1) * 255).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32) / 255
 
 
 def _daylight(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Light that falls through a window or between trees, float32 (H, W, 1): a bright slanting band, dusk beside it."""
+    """Light through a window or between trees, float32 (H, W, 1): a bright slanting band, dark beside it."""
     height, width = shape
     painting = Painting(np.zeros((height, width, 3), np.float32))
     x, wide, slant = rng.uniform(0, 1) * width, rng.uniform(0.3, 0.6) * width, rng.uniform(-0.6, 0.6) * width
@@ -45,7 +45,7 @@ def _daylight(shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
 
 
 def _floor(shape: tuple[int, int], lightness: float, rng: np.random.Generator) -> Picture:
-    """Boards, tiles, carpet or cloth that reach away from the viewer."""
+    """A floor of boards, tiles, carpet or cloth, in perspective."""
     height, width = shape
     kind = rng.choice(4, p=(0.15, 0.25, 0.3, 0.3))
     if kind == 3:
@@ -55,19 +55,19 @@ def _floor(shape: tuple[int, int], lightness: float, rng: np.random.Generator) -
     depth = height / (np.arange(height, dtype=np.float32)[:, None] + 0.35 * height)
     across = (np.arange(width, dtype=np.float32) - np.float32(rng.uniform(0.2, 0.8) * width)) / width * depth
     if kind == 0:
-        colour = np.array(_WOODS[rng.integers(4)], np.float32) * (1 + 0.5 * lightness)
+        color = np.array(_WOODS[rng.integers(4)], np.float32) * (1 + 0.5 * lightness)
         tone = 0.86 + 0.26 * ((np.floor(across * 9) * 0.618) % 1) - 0.3 * ((across * 9) % 1 < 0.06)
         tone += 0.10 * smooth(rng, shape, (14.0, 2.5))
     else:
-        colour = hue(rng, lightness)
+        color = hue(rng, lightness)
         seam = ((across * 6) % 1 < 0.07) | ((depth * 4.2) % 1 < 0.07)
         tone = 0.98 - 0.25 * seam + 0.05 * fractal(rng, shape, 20)
-    return (colour * tone[..., None]).astype(np.float32)
+    return (color * tone[..., None]).astype(np.float32)
 
 
 def _room(shape: tuple[int, int], horizon: int, rng: np.random.Generator) -> Picture:
     height, width = shape
-    side = rng.choice([-1, 1])  # a light wall over a dark floor, or the other way round
+    side = rng.choice([-1, 1])  # a light wall above a dark floor, or the reverse
     wall, trim = hue(rng, side * rng.uniform(0.1, 0.6)), hue(rng, side * rng.uniform(0.0, 0.5))
     paper = np.sin(np.arange(width, dtype=np.float32) * (2 * np.pi / rng.uniform(14, 40))) > rng.choice([0.0, 2.0])
     painting = Painting(np.empty((height, width, 3), np.float32))
@@ -86,7 +86,7 @@ def _room(shape: tuple[int, int], horizon: int, rng: np.random.Generator) -> Pic
         rug = oval(rng.uniform(0.2, 0.8) * width, middle, rng.uniform(0.3, 0.7) * width, reach)
         woolly = rng.random() < 0.2
         painting.fill(
-            [rug], lambda patch: shag(patch.shape, fur_colour(rng), rng) if woolly else cloth(patch.shape, rng)
+            [rug], lambda patch: shag(patch.shape, fur_color(rng), rng) if woolly else cloth(patch.shape, rng)
         )
     things.scatter(painting, things.TOYS, (horizon, height), int(rng.integers(0, 3)), rng)
     return painting.picture
@@ -98,9 +98,9 @@ def _opening(painting: Painting, horizon: int, rng: np.random.Generator) -> None
     x, y = rng.uniform(0, width), rng.uniform(0, 0.7) * horizon
     half_width, half_height = rng.uniform(0.06, 0.2) * width, rng.uniform(0.08, 0.25) * height
     view = np.array((0.50, 0.74, 0.94)) if rng.random() < 0.5 else hue(rng)
-    for grow, colour in ((1.0, hue(rng)), (0.86, view)):
+    for grow, color in ((1.0, hue(rng)), (0.86, view)):
         frame = rectangle(x - grow * half_width, y - grow * half_height, x + grow * half_width, y + grow * half_height)
-        painting.fill([frame], colour)
+        painting.fill([frame], color)
 
 
 def _lawn(shape: tuple[int, int], horizon: int, rng: np.random.Generator) -> Picture:
@@ -144,11 +144,11 @@ def _street(shape: tuple[int, int], horizon: int, rng: np.random.Generator) -> P
     painting = Painting((brick * (1 + 0.3 * seam + 0.12 * fractal(rng, shape, 12))[..., None]).astype(np.float32))
     for _ in range(rng.integers(1, 4)):
         _opening(painting, horizon, rng)
-    grey = rng.uniform(0.25, 0.85) * np.array((0.90, 0.98, 1.14), np.float32)
+    gray = rng.uniform(0.25, 0.85) * np.array((0.90, 0.98, 1.14), np.float32)
     below = (height - horizon, width)
     grain = 1 + 0.07 * rng.standard_normal(below, dtype=np.float32) + 0.1 * fractal(rng, below, 0.2 * width)
-    painting.picture[horizon:] = grey * grain[..., None]
-    painting.picture[horizon : horizon + max(2, height // 60)] = 0.6 * grey
+    painting.picture[horizon:] = gray * grain[..., None]
+    painting.picture[horizon : horizon + max(2, height // 60)] = 0.6 * gray
     things.scatter(
         painting, things.HEDGE, (horizon - 0.02 * height, horizon + 0.06 * height), int(rng.integers(2, 5)), rng
     )
@@ -174,11 +174,11 @@ def _bokeh(shape: tuple[int, int], horizon: int, rng: np.random.Generator) -> Pi
     painting = Painting((hue(rng, rng.uniform(-0.4, 0.6)) * tone[..., None]).astype(np.float32))
     for _ in range(rng.integers(10, 24)):
         radius, strength = rng.uniform(0.03, 0.12) * width, np.float32(rng.uniform(0.2, 0.6))
-        colour = 0.5 * hue(rng) + 0.5
+        color = 0.5 * hue(rng) + 0.5
 
-        def glow(patch, colour=colour, strength=strength):
+        def glow(patch, color=color, strength=strength):
             area = painting.picture[patch.top : patch.top + patch.shape[0], patch.left : patch.left + patch.shape[1]]
-            return area + strength * (colour - area)
+            return area + strength * (color - area)
 
         painting.fill([oval(rng.uniform(0, width), rng.uniform(0, horizon), radius, radius)], glow)
     painting.picture[horizon:] = _floor((height - horizon, width), rng.uniform(-0.4, 0.5), rng)

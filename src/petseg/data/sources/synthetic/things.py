@@ -1,6 +1,6 @@
-"""What lies about: cushions, balls, bushes, plants and furniture; some in the colours and with the texture of fur.
+"""Objects in the background: cushions, balls, bushes, plants and furniture; some look like fur.
 
-Each function paints one thing at column x and row y; `size` is about half its width, in pixels.
+Each function paints one object at column x and row y; `size` is about half its width, in pixels.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from petseg.data.sources.synthetic.painting import (
     Painting,
     Patch,
     cloth,
-    fur_colour,
+    fur_color,
     hue,
     oval,
     rectangle,
@@ -24,9 +24,9 @@ Thing = Callable[[Painting, float, float, float, np.random.Generator], None]
 
 
 def cushion(painting: Painting, x: float, y: float, size: float, rng: np.random.Generator) -> None:
-    """A cushion of cloth, now and then of plush."""
+    """A cushion of cloth, sometimes of plush."""
     half_height = size * rng.uniform(0.5, 0.8)
-    plush = fur_colour(rng) if rng.random() < 0.25 else None
+    plush = fur_color(rng) if rng.random() < 0.25 else None
 
     def texture(patch: Patch) -> np.ndarray:
         stuff = cloth(patch.shape, rng) if plush is None else shag(patch.shape, plush, rng)
@@ -38,15 +38,15 @@ def cushion(painting: Painting, x: float, y: float, size: float, rng: np.random.
 def ball(painting: Painting, x: float, y: float, size: float, rng: np.random.Generator) -> None:
     """A ball, or a bowl."""
     flat = rng.choice([1.0, 0.5])
-    colour = hue(rng)
+    color = hue(rng)
     outline = oval(x, y, 0.5 * size, 0.5 * size * flat)
     painting.fill(
-        [outline], lambda patch: colour * _round(patch, x - 0.1 * size, y - 0.12 * size, 0.45 * size, 0.45 * size)
+        [outline], lambda patch: color * _round(patch, x - 0.1 * size, y - 0.12 * size, 0.45 * size, 0.45 * size)
     )
 
 
 def bush(painting: Painting, x: float, y: float, size: float, rng: np.random.Generator) -> None:
-    """A bush, a tuft of dry grass or a heap of wool: round and rough, like an animal."""
+    """A bush, a tuft of dry grass or a pile of wool: round and rough, like an animal."""
     lumps = [
         oval(
             x + size * rng.normal(0, 0.45),
@@ -57,7 +57,7 @@ def bush(painting: Painting, x: float, y: float, size: float, rng: np.random.Gen
         for _ in range(7)
     ]
     green = np.array((0.24, 0.40, 0.16), np.float32) * np.float32(rng.uniform(0.5, 1.6))
-    colour = green if rng.random() < 0.75 else fur_colour(rng)
+    color = green if rng.random() < 0.75 else fur_color(rng)
 
     def texture(patch: Patch) -> np.ndarray:
         leaves = (
@@ -65,35 +65,35 @@ def bush(painting: Painting, x: float, y: float, size: float, rng: np.random.Gen
             + 0.3 * smooth(rng, patch.shape, max(0.05 * size, 2))
             + 0.2 * fractal(rng, patch.shape, max(0.3 * size, 3), 2)
         )
-        return colour * _round(patch, x, y - 0.25 * size, 1.2 * size, size) * leaves[..., None]
+        return color * _round(patch, x, y - 0.25 * size, 1.2 * size, size) * leaves[..., None]
 
     painting.fill(lumps, texture)
 
 
 def plant(painting: Painting, x: float, y: float, size: float, rng: np.random.Generator) -> None:
     """The leaves of a plant, rooted at (x, y)."""
-    colour = np.array((0.20, 0.42, 0.18)) * rng.uniform(0.6, 1.5)
+    color = np.array((0.20, 0.42, 0.18)) * rng.uniform(0.6, 1.5)
     for _ in range(3):
         leaves = [
             blade(x + rng.normal(0, 0.1) * size, y, size * rng.uniform(0.7, 1.4), rng.normal(0, 0.55), 0.11 * size)
             for _ in range(4)
         ]
-        painting.fill(leaves, colour * rng.uniform(0.7, 1.3))
+        painting.fill(leaves, color * rng.uniform(0.7, 1.3))
 
 
 def box(painting: Painting, x: float, y: float, size: float, rng: np.random.Generator) -> None:
-    """A cupboard, a parcel or a heap of books, its foot at row y."""
+    """A cupboard, a parcel or a pile of books that stands on row y."""
     half_width, tall = size * rng.uniform(0.4, 0.9), size * rng.uniform(0.5, 1.6)
     floors = int(rng.integers(1, 5))
     for floor in range(floors):
         low = y - tall * floor / floors
-        colour = hue(rng)
+        color = hue(rng)
         outline = rectangle(x - half_width, low - 0.94 * tall / floors, x + half_width, low)
-        painting.fill([outline], lambda patch, colour=colour: colour * _grain(patch, rng))
+        painting.fill([outline], lambda patch, color=color: color * _grain(patch, rng))
 
 
 def blade(x: float, y: float, length: float, lean: float, width: float) -> Outline:
-    """A leaf of grass from its root, bent sideways."""
+    """A blade of grass from its root, bent sideways."""
     t = np.linspace(0, 1, 7)
     spine_x = x + length * (np.sin(lean) * t + 0.25 * lean * t * t)
     spine_y = y - length * np.cos(lean) * t * (1 - 0.1 * t)
@@ -104,7 +104,7 @@ def blade(x: float, y: float, length: float, lean: float, width: float) -> Outli
 def scatter(
     painting: Painting, kinds: tuple[Thing, ...], rows: tuple[float, float], count: int, rng: np.random.Generator
 ) -> None:
-    """Paints `count` things anywhere across, at rows between two, the lower ones in front."""
+    """Paints `count` random objects at random columns and at rows between two, lower ones in front."""
     height, width = painting.size
     for row in np.sort(rng.uniform(*rows, count)).tolist():
         thing = kinds[rng.integers(len(kinds))]
@@ -112,7 +112,7 @@ def scatter(
 
 
 def _round(patch: Patch, x: float, y: float, half_width: float, half_height: float) -> np.ndarray:
-    """Shading of something round, float32 (H, W, 1): lit from above, darker to the rim."""
+    """Shading of a round object, float32 (H, W, 1): lit from above, darker at the rim."""
     u = (patch.left + np.arange(patch.shape[1], dtype=np.float32) - np.float32(x)) / np.float32(half_width)
     v = (patch.top + np.arange(patch.shape[0], dtype=np.float32) - np.float32(y))[:, None] / np.float32(half_height)
     return np.clip(1.08 - 0.22 * (u * u + v * v) - 0.18 * v, 0.4, 1.2)[..., None]

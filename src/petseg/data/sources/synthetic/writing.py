@@ -1,4 +1,4 @@
-"""Writes a set of drawn pets in the official layout of Oxford-IIIT Pet."""
+"""Writes a set of synthetic images in the official layout of Oxford-IIIT Pet."""
 
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from petseg.runtime import pool
 from petseg.runtime.files import write_text
 
 _JPEG_QUALITY = 92
-_CHUNK = 4  # pictures that a process is given at once
+_CHUNK = 4  # images that a worker takes at once
 _HEADER = """#Image CLASS-ID SPECIES BREED ID
 #ID: 1:37 Class ids
 #SPECIES: 1:Cat 2:Dog
@@ -23,18 +23,17 @@ _HEADER = """#Image CLASS-ID SPECIES BREED ID
 
 
 def write(folder: Path, images: int, seed: int, workers: int) -> None:
-    """Draws `images` pets into an existing empty folder; its bytes depend on `images` and `seed` alone.
+    """Writes `images` images into an existing, empty folder; its bytes depend on `images` and `seed` only.
 
     Writes `images/NAME.jpg`, `annotations/trimaps/NAME.png` and the lists `annotations/{list,trainval,test}.txt`, with
-    lines "NAME CLASS-ID SPECIES BREED-ID". Drawing 0 and every second one after it are trainval, the others test; as
-    the number of breeds is odd and has no factor in common with 20, the breeds are even in both and in every tenth
-    line of trainval.
+    lines "NAME CLASS-ID SPECIES BREED-ID". Images with an even index are trainval, the others test. Because the number
+    of breeds has no common factor with 20, breeds are balanced in both lists and in every tenth line of trainval.
 
     Args:
-        folder: where to.
-        images: how many.
-        seed: of the set; see `drawing.draw`.
-        workers: processes that draw; 1 draws in this one.
+        folder: the destination.
+        images: number of images.
+        seed: of the set, see `drawing.draw`.
+        workers: processes that render; with 1, this process does the work.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written to.
@@ -42,7 +41,7 @@ def write(folder: Path, images: int, seed: int, workers: int) -> None:
     (folder / "images").mkdir()
     (folder / "annotations" / "trimaps").mkdir(parents=True)
     with (
-        tqdm(total=images, desc="drawing", unit=" pets", disable=None) as bar,
+        tqdm(total=images, desc="rendering", unit=" images", disable=None) as bar,
         pool.in_order(partial(_write_one, folder, seed), range(images), workers, _CHUNK) as written,
     ):
         for _ in written:
@@ -55,7 +54,7 @@ def write(folder: Path, images: int, seed: int, workers: int) -> None:
 
 
 def image_name(index: int) -> str:
-    """The name of drawing `index`, such as Abyssinian_1: its breed, and how many of that breed there are so far."""
+    """The name of image `index`, such as Abyssinian_1: its breed, and the number of images of that breed so far."""
     return f"{BREEDS[index % len(BREEDS)].name}_{index // len(BREEDS) + 1}"
 
 
@@ -66,9 +65,9 @@ def _write_one(folder: Path, seed: int, index: int) -> None:
 
 
 def _line(index: int) -> str:
-    """NAME CLASS-ID SPECIES BREED-ID of drawing `index`, with the official numbers."""
+    """NAME CLASS-ID SPECIES BREED-ID of image `index`, with the official numbers."""
     breed = BREEDS[index % len(BREEDS)]
-    # Classes are numbered by name regardless of capitals, breeds by name within their species.
+    # Classes are numbered by name regardless of case, breeds by name within their species.
     class_id = 1 + sorted(BREEDS, key=lambda each: each.name.lower()).index(breed)
     kin = CATS if breed.is_cat else DOGS
     return f"{image_name(index)} {class_id} {1 if breed.is_cat else 2} {1 + kin.index(breed)}"
