@@ -91,7 +91,7 @@ def explain_out_of_memory(plan: Plan, batch_size: int, image_size: int, remedies
     """Turns an out-of-memory error into one sentence.
 
     Args:
-        batch_size: images computed together.
+        batch_size: images per forward pass.
         image_size: their height and width, pixels.
         remedies: what to try, the best first.
 
@@ -104,7 +104,7 @@ def explain_out_of_memory(plan: Plan, batch_size: int, image_size: int, remedies
         if not _is_out_of_memory(error):
             raise
         raise PetsegError(
-            f"Out of memory on {plan.device} with {batch_size} images of {image_size} pixels at once; try "
+            f"Out of memory on {plan.device} with batches of {batch_size} images of {image_size} pixels; try "
             f"{', or '.join(remedies)}."
         ) from None
 

@@ -137,7 +137,7 @@ def memory_remedies(training: Training) -> list[str]:
     width = training.width  # pyright: ignore[reportAttributeAccessIssue]  # of the architecture
     remedies = []
     if at_once > 2:
-        remedies.append(f"train.micro_batch={at_once // 2} (gradient accumulation)")
+        remedies.append(f"train.micro_batch={at_once // 2}")
     if training.micro_batch is None and at_once > 2:
         remedies.append(f"batch_size={at_once // 2}")
     if size >= 64:
