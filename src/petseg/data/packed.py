@@ -16,7 +16,7 @@ ORIGINALS = "test/originals.bits"
 
 def foreground(trimaps: Array) -> Array:
     """The mask of a trimap, numpy or torch: bool of the same shape, True for pet (1) and border (3)."""
-    return trimaps != 2
+    return trimaps != 2  # pyright: ignore[reportReturnType]
 
 
 def load_split(split: str, folder: str | Path = PACKED, size: int | None = None) -> tuple[np.ndarray, np.ndarray]:

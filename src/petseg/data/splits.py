@@ -1,6 +1,6 @@
 """The assignment of images to train, valid and test, and data/splits.csv, which records it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,7 +81,7 @@ def read_table(path: str | Path = TABLE) -> pd.DataFrame:
     Raises:
         DataError: the file is missing or not such a table.
     """
-    types = dict.fromkeys(COLUMNS, str) | {"width": np.int64, "height": np.int64}
+    types: dict[Hashable, str] = {**dict.fromkeys(COLUMNS, "str"), "width": "int64", "height": "int64"}
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False)
     except FileNotFoundError:

@@ -74,7 +74,7 @@ def _exit_with_parent() -> None:
     """Makes a worker exit when its parent is killed, instead of waiting for work forever."""
 
     def wait() -> None:
-        parent_process().join()
+        parent_process().join()  # pyright: ignore[reportOptionalMemberAccess]
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -33,7 +33,7 @@ def read(path: Path) -> np.ndarray:
             white.
     """
     image = decode(path)
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise DataError(f"{path} is partly transparent, which can mean pet or background: {EXPECTED}.")
     if image.format == "JPEG":
         return _threshold(np.asarray(image.convert("L")), path)

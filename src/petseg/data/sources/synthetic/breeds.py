@@ -1,6 +1,7 @@
 """The 37 breeds of Oxford-IIIT Pet, each with its characteristic proportions and coats."""
 
 from dataclasses import dataclass
+from typing import Any
 
 Color = tuple[float, float, float]  # red, green, blue, 0 to 1
 
@@ -62,13 +63,13 @@ class Breed:
 _GREEN, _AMBER, _SKY = (0.55, 0.68, 0.28), (0.85, 0.60, 0.15), (0.35, 0.62, 0.88)
 
 
-def _cat(name: str, *coats: Coat, fur: float = 0.35, tail: str = "slim", **looks: object) -> Breed:
+def _cat(name: str, *coats: Coat, fur: float = 0.35, tail: str = "slim", **looks: Any) -> Breed:
     looks = {"ears": "prick", "girth": 0.25, "legs": 0.36, "head": 0.275, "muzzle": 0.3, "length": 0.95} | looks
     looks = {"eyes": (_GREEN, _AMBER)} | looks
     return Breed(name, coats, fur=fur, tail=tail, **looks)
 
 
-def _dog(name: str, *coats: Coat, ears: str, tail: str, fur: float, **looks: object) -> Breed:
+def _dog(name: str, *coats: Coat, ears: str, tail: str, fur: float, **looks: Any) -> Breed:
     return Breed(name, coats, ears, tail, fur, **looks)
 
 
