@@ -1,5 +1,6 @@
 """Signals at every kind of moment, in small processes that stand for a training; tests/training has a real one."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -127,11 +128,19 @@ def test_the_death_of_dvc_or_torchrun_stops_a_stage(tmp_path, starter, start, va
     (tmp_path / starter).write_text(f"import subprocess, sys\n{start}")
     command = [sys.executable, str(tmp_path / starter), sys.executable, "-c", FOLLOWER]
     env = os.environ | {"PYTHONPATH": str(ROOT / "src"), variable: "train_unet"}
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout.readline() == "started\n"
-        process.kill()
-        lines = process.stdout.read().splitlines()  # until the stage and the shell, which survives, have ended
-    assert sorted(lines) == ["SIGTERM came", f"stopping, because the {name} that started this process has died"]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=env, **options) as process:
+        try:
+            assert process.stdout.readline() == "started\n"
+            process.kill()
+            output, _ = process.communicate(timeout=120)  # until the stage and the shell have ended
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert sorted(output.splitlines()) == [
+        "SIGTERM came",
+        f"stopping, because the {name} that started this process has died",
+    ]
 
 
 def test_without_dvc_a_stage_follows_nobody(monkeypatch):
