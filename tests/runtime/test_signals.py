@@ -137,10 +137,8 @@ def test_the_death_of_dvc_or_torchrun_stops_a_stage(tmp_path, starter, start, va
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-    assert sorted(output.splitlines()) == [
-        "SIGTERM came",
-        f"stopping, because the {name} that started this process has died",
-    ]
+    message = f"stopping, because the {name} that started this process has died"
+    assert sorted(output.splitlines()) == ["SIGTERM came", message]
 
 
 def test_without_dvc_a_stage_follows_nobody(monkeypatch):
