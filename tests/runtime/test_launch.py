@@ -1,25 +1,25 @@
-"""The real stage in two processes: what becomes of the whole when a part of it ends."""
+"""The train stage in two processes: what happens to all of them when one ends."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
-from petseg.runtime import launch
+from petseg.runtime import checkpoints, errors, launch
 from support import trainings
-from support.project import write_settings
+from support.paths import ROOT
+from support.project import wait_until, write_settings
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ["stages/train.py", "unet"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SETTINGS = {"epochs": 5000, "batch_size": 4, "train.augment": "none", "train.precision": "fp32", "unet.width": 4}
+HANG = 120  # seconds after which a test gives up
 
 
 class Project:
@@ -35,24 +35,27 @@ class Project:
             (folder / "data/packed" / split).mkdir(parents=True)
             for name, array in zip(("images", "trimaps"), trainings.squares(6), strict=True):
                 np.save(folder / "data/packed" / split / f"{name}.npy", array)
-        self.env = os.environ | {"PETSEG_DEVICE": "cpu", "PETSEG_PROCESSES": "2", "PETSEG_CHECKPOINT_SECONDS": "0"}
-        self.env["TMPDIR"] = str(folder)  # a launching process that is killed leaves a folder there
+        self.env = os.environ | {"PETSEG_DEVICE": "cpu", "PETSEG_PROCESSES": "2"}
+        self.env["PETSEG_CHECKPOINT_SECONDS"] = "86400"  # only a signal saves
+        self.env["TMPDIR"] = str(folder)  # a launcher that is killed leaves a folder there
 
-    def start(self, *command):
+    def start(self, *command, **env):
         self.log.write_text("")
         with self.log.open("a") as log:
             streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
-            return subprocess.Popen(command, cwd=self.folder, env=self.env, start_new_session=True, **streams)
+            env = self.env | env
+            return subprocess.Popen(command, cwd=self.folder, env=env, start_new_session=True, **streams)
 
-    def training(self, *command):
-        """Starts one and waits until it trains: its process and those of the ranks, by rank."""
-        process = self.start(*command)
+    def train(self, *command, **env):
+        """Starts a training and waits for two epochs; its process, and those of the ranks by rank."""
+        process = self.start(*command, **env)
+
+        def trains():
+            assert process.poll() is None, self.log.read_text()
+            return self.log.read_text().count(": loss") >= 2
+
         try:
-            deadline = time.monotonic() + 120
-            while self.log.read_text().count(": loss") < 2:
-                assert process.poll() is None, self.log.read_text()
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_until(trains, HANG)
             ranks = {int(child.environ()["RANK"]): child for child in psutil.Process(process.pid).children()}
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
@@ -60,10 +63,19 @@ class Project:
             raise
         return process, ranks
 
-    def said(self):
-        """All that was printed but for a line an epoch and the first."""
+    def messages(self):
+        """What was printed except for the first line and one line per epoch."""
         lines = self.log.read_text().splitlines()
         return "\n".join(line for line in lines if "images/s" not in line and ", 2 processes" not in line)
+
+    def saved(self):
+        """Epoch and step of the only checkpoint, from 1."""
+        (path,) = self.folder.glob(".petseg/checkpoints/*/*.ckpt")
+        state = checkpoints.Checkpoints(path.parent, 0).load()
+        return state["epoch"] + 1, state["step"] + 1
+
+    def forget(self):
+        shutil.rmtree(self.folder / ".petseg")
 
 
 @pytest.fixture(scope="module")
@@ -71,73 +83,68 @@ def project(tmp_path_factory):
     return Project(tmp_path_factory.mktemp("project"))
 
 
-def ended(process, ranks, seconds):
-    """The exit status; within so many seconds nothing is left over."""
-    deadline = time.monotonic() + seconds
+def exit_status(process, ranks):
+    """Waits until the process and all ranks have ended."""
     try:
-        return process.wait(seconds)
+        return process.wait(HANG)
     finally:
-        _, left = psutil.wait_procs(ranks.values(), timeout=max(0, deadline - time.monotonic()))
-        for one in (process, *left):
-            one.kill()
+        _, left = psutil.wait_procs(ranks.values(), timeout=HANG)
+        for each in (process, *left):
+            each.kill()
         assert left == []
 
 
-def test_a_killed_rank_ends_all_with_a_sentence_that_names_it(project):
-    process, ranks = project.training(sys.executable, *SCRIPT)
+def test_a_killed_rank_stops_all_and_is_named(project):
+    process, ranks = project.train(sys.executable, *SCRIPT)
     ranks[1].kill()
-    assert ended(process, ranks, 30) == 1
-    sentence = "Rank 1 was killed by SIGKILL, so all were stopped; the same command goes on from the last checkpoint."
-    assert project.said() == f"error: {sentence}"
+    assert exit_status(process, ranks) == 1
+    reason = "Rank 1 was killed by SIGKILL, so all ranks were stopped"
+    assert project.messages() == f"error: {reason}; run the same command again to resume from the last checkpoint."
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_launching_process_saves_and_ends_all(project, number):
-    process, ranks = project.training(sys.executable, *SCRIPT)
-    begun = time.time()
+@pytest.mark.parametrize("number", errors.STOPS[1:])  # the test after it covers SIGTERM
+def test_a_signal_to_the_launcher_saves_a_checkpoint_and_stops_all(project, number):
+    process, ranks = project.train(sys.executable, *SCRIPT)
     process.send_signal(number)
-    assert ended(process, ranks, 15) == 128 + number
-    *_, stopped = project.said().splitlines()
-    newest = max(project.folder.glob(".petseg/checkpoints/*/*.ckpt"), key=lambda path: path.stat().st_mtime)
-    assert begun < newest.stat().st_mtime < begun + 5
-    assert stopped.startswith(f"error: stopped by {number.name}; the same command goes on from epoch ")
-    assert "Traceback" not in project.said()
+    assert exit_status(process, ranks) == 128 + number
+    message = f"error: stopped by {number.name}; run the same command again to resume from epoch "
+    position = re.fullmatch(message + r"(\d+), (step (\d+)|its validation)\.", project.messages())
+    assert position, project.messages()
+    assert project.saved()[0] == int(position[1])
+    project.forget()
 
 
-def test_no_rank_lives_on_without_the_launching_process(project):
-    process, ranks = project.training(sys.executable, *SCRIPT)
+def test_no_rank_outlives_the_launcher(project):
+    process, ranks = project.train(sys.executable, *SCRIPT)
     process.kill()
-    assert ended(process, ranks, 10) == -signal.SIGKILL
-    assert "the process that started this has died, so this ends too" in project.said()
+    assert exit_status(process, ranks) == -signal.SIGKILL
+    assert "stopping, because the launcher that started this process has died" in project.messages()
 
 
-def test_plain_torchrun_names_a_rank_that_died_and_the_training_goes_on_with_one_process_less(project):
-    process, ranks = project.training(*TORCHRUN, *SCRIPT)
+def test_plain_torchrun_names_a_dead_rank_and_one_process_resumes_the_training(project):
+    process, ranks = project.train(*TORCHRUN, *SCRIPT, PETSEG_CHECKPOINT_SECONDS="0")
     ranks[1].kill()
-    assert ended(process, ranks, 30) == 1
-    cause = project.said().split("Root Cause")[1]
+    assert exit_status(process, ranks) == 1
+    cause = project.messages().split("Root Cause")[1]
     assert "rank      : 1" in cause
     assert "SIGKILL" in cause
-    project.env["PETSEG_PROCESSES"] = "1"
-    process, ranks = project.training(sys.executable, *SCRIPT)
-    project.env["PETSEG_PROCESSES"] = "2"
+    process, ranks = project.train(sys.executable, *SCRIPT, PETSEG_PROCESSES="1")
     assert ranks == {}
     process.terminate()
-    assert ended(process, ranks, 15) == 128 + signal.SIGTERM
-    assert "unet goes on from epoch" in project.said()
+    assert exit_status(process, ranks) == 128 + signal.SIGTERM
+    assert re.search(r"unet (resumes|goes on) from epoch", project.messages())
 
 
-def test_what_a_user_can_put_right_is_said_once(project):
+def test_an_error_that_the_user_can_correct_is_printed_once(project):
     shutil.move(project.folder / "data", project.folder / "away")
     try:
-        assert project.start(sys.executable, *SCRIPT).wait(120) == 1
+        assert project.start(sys.executable, *SCRIPT).wait(HANG) == 1
     finally:
         shutil.move(project.folder / "away", project.folder / "data")
-    (line,) = project.said().splitlines()
+    (line,) = project.messages().splitlines()
     assert "data/packed/train/images.npy does not exist; run `dvc repro split`" in line
 
 
-def test_the_first_that_ended_is_told_of_in_its_own_words_if_it_has_any(tmp_path):
-    assert launch._why(2, 7, tmp_path).startswith("Rank 2 ended with status 7, so all were stopped")
-    (tmp_path / "2").write_text("Out of memory.")
-    assert launch._why(2, 1, tmp_path) == "rank 2: Out of memory."
+def test_the_first_process_that_failed_is_reported_in_its_own_words_if_it_left_any():
+    assert launch._failure(2, 7, "").startswith("Rank 2 ended with status 7, so all ranks were stopped; ")
+    assert launch._failure(2, 1, "Out of memory.") == "rank 2: Out of memory."

@@ -1,198 +1,92 @@
-"""Signals to a training at every kind of moment: it saves, and ends with one sentence and a status that tells."""
+"""Signals at every kind of moment, in small processes that stand for a training; tests/training has a real one."""
 
-import ctypes
-import multiprocessing
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
-import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from petseg import models
-from petseg.batches.augment import Augment
-from petseg.batches.train import Samples
-from petseg.runtime import checkpoints, errors, signals
-from petseg.training import loop, session
-from support import forks, trainings
+from petseg.runtime import errors, signals
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-LIBC = ctypes.CDLL(None)
+CHILD = """
+import ctypes, os, signal, sys, threading, time
+from pathlib import Path
+from petseg.runtime import errors, signals
 
+def send():
+    os.kill(os.getpid(), NUMBER)
 
 def block():
-    """Waits for ever inside C, as a long step does: none of Python's signal handlers runs meanwhile."""
+    '''Waits forever in C, as in a long step: Python calls no signal handler.'''
     mutex = ctypes.create_string_buffer(64)
-    LIBC.pthread_mutex_lock(mutex)
-    LIBC.pthread_mutex_lock(mutex)
+    for _ in range(2):
+        ctypes.CDLL(None).pthread_mutex_lock(mutex)
+
+class Lock:
+    '''A lock that tells when the thread of the watch waits for it.'''
+    def __init__(self):
+        self.lock, self.wanted = threading.Lock(), threading.Event()
+    def __enter__(self):
+        if threading.current_thread() is not threading.main_thread():
+            self.wanted.set()
+        self.lock.acquire()
+    def __exit__(self, *error):
+        self.lock.release()
+
+def main():
+    with signals.watch() as watch:
+        BODY
+        raise signals.Interrupted(watch.signal, "epoch 2, step 3")
+
+errors.run(main)
+"""
+STEP = "send()"
+TWICE = "send(); send()"
+LONG_STEP = "signals.GRACE = 0.1; threading.Thread(target=send).start(); block()"
+SAVING = """signals.GRACE = 0; watch._saving = lock = Lock()
+        with watch.saving():
+            send(); lock.wanted.wait(); Path("checkpoint").write_text("complete")
+        block()"""
 
 
-def on_call(module, name, count, action):
-    """Does something before the `count`-th call of a function."""
-    function, calls = getattr(module, name), []
-
-    def counted(*args, **kwargs):
-        calls.append(None)
-        if len(calls) == count:
-            action()
-        return function(*args, **kwargs)
-
-    setattr(module, name, counted)
+def child(code: str, **values: object) -> list[str]:
+    """The command of a process that runs `code` with some names replaced."""
+    for name, value in values.items():
+        code = code.replace(name, str(value))
+    return [sys.executable, "-c", code]
 
 
-def arrange(case, number):
-    """Makes this process get the signal at the moment that `case` names."""
-
-    def now():
-        os.kill(os.getpid(), number)
-
-    def long_step():
-        threading.Timer(0.3, now).start()
-        block()
-
-    def long_save():
-        now()
-        time.sleep(1)
-
-    match case:
-        case "step":
-            on_call(loop.Step, "__call__", 5, now)
-        case "twice":
-            on_call(loop.Step, "__call__", 5, lambda: (now(), now()))
-        case "validation":
-            on_call(loop, "image_dice", 1, now)
-        case "saving":
-            signals.GRACE = 0.1
-            on_call(checkpoints.os, "fsync", 1, long_save)
-        case "long step":
-            on_call(loop.Step, "__call__", 5, long_step)
-        case "waiting":
-            held.append(checkpoints._try_lock(checkpoints.home() / "unet-0"))
-            on_call(checkpoints, "_try_lock", 2, now)
-        case "workers":
-            on_call(loop.Step, "__call__", 5, lambda: os.killpg(0, number))
-        case "error":
-            on_call(loop.Step, "__call__", 5, lambda: loop.check_finite(torch.tensor(float("nan"))[None], "unet", 0, 1))
-
-
-held = []  # the lock of an equal training
-
-
-def train(workers):
-    settings = trainings.settings(epochs=50)
-    training, plan = settings.training("unet"), replace(trainings.PLAN, workers=workers)
-    network = models.build("unet", settings)
-    samples = Samples(*trainings.squares(10), Augment("a", 64), training.seed)
-    with session.session(training, plan, "0") as keep:
-        loop.train(network, samples, trainings.squares(5, seed=1), training, plan, keep, lambda rows: None)
-
-
-def child(folder, case, number):
-    """A training with a process group and a file for its output."""
-    os.setsid()
-    with open(folder / "output", "w") as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
-    torch.set_num_threads(1)
-    multiprocessing.set_start_method("fork", force=True)  # of data workers: as in a process that was not forked itself
-    os.environ |= {"DVC_ROOT": str(folder), "PETSEG_CHECKPOINT_SECONDS": "0"}
-    checkpoints.fingerprint = lambda *args: "0"
-    arrange(case, number)
-    errors.run(lambda: train(workers=2 if case in ("workers", "error") else 0))
-
-
-def run(folder, case, number):
-    """The child's exit status, the seconds that it took, and what it printed."""
-    context = forks.server("torch._dynamo", "petseg.batches.augment", "petseg.training.session", "petseg.training.loop")
-    process = context.Process(target=child, args=(folder, case, number))
-    begun = time.monotonic()
-    process.start()
-    process.join(timeout=30)
-    seconds = time.monotonic() - begun
-    if process.exitcode is None:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.join()
-        pytest.fail(f"it did not end:\n{(folder / 'output').read_text()}")
-    return process.exitcode, seconds, (folder / "output").read_text()
-
-
-def saved(folder):
-    """Where the newest checkpoint stands, as epoch and step from 1."""
-    state = checkpoints.Checkpoints(folder / ".petseg/checkpoints/unet-0", 0).load()
-    return state["epoch"] + 1, state["step"] + 1
+def run(folder: Path, body: str, number: int) -> tuple[int, str]:
+    """The exit status and the output of a process that runs `body` within a watch."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 120}
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(child(CHILD, BODY=body, NUMBER=int(number)), cwd=folder, env=env, **options)
+    return done.returncode, done.stdout
 
 
 @pytest.mark.parametrize("number", errors.STOPS)
 @pytest.mark.parametrize(
-    ("case", "where", "stands"),
-    [
-        ("step", "epoch 2, step 3", (2, 3)),  # of 3 an epoch: the fifth has been done
-        ("twice", "epoch 2, step 3", (2, 3)),
-        ("validation", "epoch 1, its validation", (1, 4)),
-    ],
+    ("body", "where"),
+    [(STEP, "epoch 2, step 3"), (TWICE, "epoch 2, step 3"), (LONG_STEP, "its last checkpoint")],
+    ids=["step", "twice", "long step"],
 )
-def test_a_signal_saves_and_ends_with_a_sentence(tmp_path, case, number, where, stands):
-    status, _, said = run(tmp_path, case, number)
-    assert status == 128 + number
-    assert said.splitlines()[-1] == f"error: stopped by {number.name}; the same command goes on from {where}."
-    assert said.count("stopped by") == 1
-    assert saved(tmp_path) == stands
+def test_a_signal_ends_a_training_with_one_message(tmp_path, number, body, where):
+    message = f"error: stopped by {number.name}; run the same command again to resume from {where}.\n"
+    assert run(tmp_path, body, number) == (128 + number, message)
 
 
-def test_a_checkpoint_that_is_being_written_becomes_whole(tmp_path):
-    status, seconds, said = run(tmp_path, "saving", signal.SIGTERM)
-    assert (status, seconds > 1) == (143, True)
-    assert said.count("stopped by SIGTERM") == 1
-    assert saved(tmp_path) >= (1, 1)
-    assert not list(tmp_path.rglob("*.part"))
+def test_a_checkpoint_is_completed_after_the_grace_period(tmp_path):
+    status, output = run(tmp_path, SAVING, signal.SIGTERM)
+    assert (status, output.count("stopped by SIGTERM")) == (143, 1)
+    assert (tmp_path / "checkpoint").read_text() == "complete"
 
 
-def test_a_step_that_takes_long_is_not_waited_for(tmp_path):
-    status, seconds, said = run(tmp_path, "long step", signal.SIGTERM)
-    assert status == 143
-    assert 4 < seconds < 10
-    assert said.splitlines()[-1] == "error: stopped by SIGTERM; the same command goes on from its last checkpoint."
-    assert (1, 1) <= saved(tmp_path) <= (2, 2)
-
-
-def test_one_that_waits_for_an_equal_training_ends_too(tmp_path):
-    status, seconds, said = run(tmp_path, "waiting", signal.SIGINT)
-    assert (status, seconds < 10) == (130, True)
-    assert said.splitlines()[0] == "another process trains exactly this; waiting for it to end"
-    assert said.splitlines()[1].startswith("error: stopped by SIGINT")
-
-
-@pytest.mark.parametrize("number", errors.STOPS)
-def test_a_signal_to_data_workers_too(tmp_path, number):
-    """As a terminal sends Ctrl-C, and a batch system SIGTERM: to all processes."""
-    status, _, said = run(tmp_path, "workers", number)
-    assert status == 128 + number, said
-    assert said.splitlines()[-1].startswith(f"error: stopped by {number.name}; the same command goes on from epoch 2")
-    assert "Traceback" not in said
-    assert saved(tmp_path) == (2, 3)
-
-
-def test_an_error_ends_the_data_workers(tmp_path):
-    status, seconds, said = run(tmp_path, "error", signal.SIGTERM)
-    assert (status, seconds < 10) == (1, True)
-    assert said.splitlines()[-1].startswith("error: unet: the loss is nan")
-
-
-@pytest.mark.parametrize("number", errors.STOPS)
-def test_during_the_imports_of_a_stage(tmp_path, number):
-    (tmp_path / "pandas.py").write_text(f"import os, time\nos.kill(os.getpid(), {number:d})\ntime.sleep(60)\n")
-    script = [sys.executable, str(ROOT / "stages/train.py"), "unet"]
-    done = subprocess.run(script, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
-    assert done.returncode == 128 + number
-    assert done.stderr == f"error: stopped by {number.name}; run the same command again.\n"
-
-
-def test_the_watch_leaves_everything_as_it_was():
+def test_the_watch_restores_everything():
     before = [signal.getsignal(number) for number in errors.STOPS]
     files, threads = os.listdir("/proc/self/fd"), threading.active_count()
     with signals.watch() as watch:
@@ -202,3 +96,56 @@ def test_the_watch_leaves_everything_as_it_was():
     assert [signal.getsignal(number) for number in errors.STOPS] == before
     assert signal.set_wakeup_fd(-1) == -1
     assert (os.listdir("/proc/self/fd"), threading.active_count()) == (files, threads)
+
+
+@pytest.mark.parametrize("number", errors.STOPS)
+def test_a_signal_during_the_imports_of_a_stage(tmp_path, number):
+    (tmp_path / "torch.py").write_text(f"import os, time\nos.kill(os.getpid(), {number:d})\ntime.sleep(600)\n")
+    script = [sys.executable, str(ROOT / "stages/train.py"), "unet"]
+    done = subprocess.run(script, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 128 + number
+    assert done.stderr == f"error: stopped by {number.name}; run the same command again.\n"
+
+
+FOLLOWER = """
+import signal, sys
+from petseg.runtime import signals
+signal.signal(signal.SIGTERM, lambda *args: sys.exit("SIGTERM came"))
+signals.follow_dvc()
+print("started", flush=True)
+while True:
+    signal.pause()
+"""
+THROUGH_A_SHELL = """subprocess.run(["sh", "-c", '"$@"; true', "sh", *sys.argv[1:]])"""
+DIRECTLY = "subprocess.run(sys.argv[1:])"
+
+
+@pytest.mark.parametrize(
+    ("starter", "start", "variable", "name"),
+    [("dvc", THROUGH_A_SHELL, "DVC_STAGE", "dvc"), ("agent", DIRECTLY, "TORCHELASTIC_RUN_ID", "launcher")],
+)
+def test_the_death_of_dvc_or_torchrun_stops_a_stage(tmp_path, starter, start, variable, name):
+    (tmp_path / starter).write_text(f"import subprocess, sys\n{start}")
+    command = [sys.executable, str(tmp_path / starter), sys.executable, "-c", FOLLOWER]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src"), variable: "train_unet"}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, env=env, **options) as process:
+        try:
+            assert process.stdout.readline() == "started\n"
+            process.kill()
+            output, _ = process.communicate(timeout=120)  # until the stage and the shell have ended
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    message = f"stopping, because the {name} that started this process has died"
+    assert sorted(output.splitlines()) == ["SIGTERM came", message]
+
+
+def test_without_dvc_a_stage_follows_nobody(monkeypatch):
+    threads = threading.active_count()
+    monkeypatch.delenv("DVC_STAGE", raising=False)
+    signals.follow_dvc()
+    monkeypatch.setenv("DVC_STAGE", "train_unet")
+    monkeypatch.setattr(signals.psutil.Process, "parents", lambda process: [signals.psutil.Process()])
+    signals.follow_dvc()
+    assert threading.active_count() == threads

@@ -1,31 +1,32 @@
-"""One training a GPU or CPU core: those that start at once on one machine take different ones, or turns."""
+"""Locks on GPUs and CPU cores: trainings that run at the same time on one machine use different ones, or take turns."""
 
-import fcntl
 import os
 import random
 import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from petseg.runtime import machine
 from petseg.runtime.errors import PetsegError
+from petseg.runtime.locks import try_lock
 
 if TYPE_CHECKING:
     import torch
 
-_held: list[int] = []  # descriptors, open until this process ends, however it ends; so is the lock on each
+_held: list[TextIO] = []  # locked until this process ends
 
 
 def claim_for_training(processes: int) -> None:
-    """Takes a GPU for each process, and CUDA_VISIBLE_DEVICES names them afterwards; or, on a CPU, a core a thread.
+    """Locks a GPU for each training process, or on a CPU a core for each thread, until this process ends.
 
-    Waits, and says so, while other trainings have too many of them. CPU threads that share a layer wait for each other
-    all the time: where two trainings use the same cores, both together do a tenth of what one does alone.
+    Waits, and says so, while other trainings use too many of them. CUDA_VISIBLE_DEVICES then lists the locked GPUs.
+    On a CPU the locks only limit how many trainings run at once. The threads of a layer wait for each other, so two
+    trainings on the same cores together reach a tenth of the speed of one.
 
     Raises:
-        PetsegError: there is no such device as PETSEG_DEVICE names, or no lock can be made.
+        PetsegError: PETSEG_DEVICE names a device that does not exist, or no lock file can be created.
     """
     import torch
 
@@ -37,10 +38,9 @@ def claim_for_training(processes: int) -> None:
 
 
 def _claim_cores(threads: int) -> None:
-    """Which thread runs on which core stays the system's business."""
     cores = [f"core-{number}" for number in machine.core_numbers()]
     count = min(threads, len(cores))
-    claim(cores, count, "cores", " (with OMP_NUM_THREADS=1 each training takes one)" if count > 1 else "")
+    claim(cores, count, "cores", "; with OMP_NUM_THREADS=1 each training uses one" if count > 1 else "")
 
 
 def _claim_gpus(device: "torch.device", count: int) -> None:
@@ -51,87 +51,70 @@ def _claim_gpus(device: "torch.device", count: int) -> None:
     one_is_named = ":" in os.environ.get("PETSEG_DEVICE", "")
     if one_is_named:
         visible = [visible[device.index]]
-    names = {f"gpu-{gpu}": name for gpu, name in zip(_identities(visible), visible, strict=True)}
+    names = {f"gpu-{uuid}": name for uuid, name in zip(_uuids(visible), visible, strict=True)}
     claimed = claim(list(names), count, "GPUs")
     if not one_is_named:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[gpu] for gpu in claimed)
 
 
-def claim(names: list[str], count: int, what: str, hint: str = "") -> list[str]:
-    """Takes `count` of these for this process until it ends; waits, and says so, while too few are free.
-
-    The locks lie in PETSEG_LOCKS, or else in /tmp, the same for all users.
+def claim(names: list[str], count: int, kind: str, hint: str = "") -> list[str]:
+    """Locks `count` of the named devices until this process ends; waits, and says so, while too few are free.
 
     Args:
-        names: as all processes of this machine call them.
-        count: at most their number.
-        what: they are, and `hint`, how to need fewer: for the sentence.
+        names: the same for every process on this machine.
+        count: at most the number of names.
+        kind: plural noun for the message.
+        hint: for the message, how to need fewer.
+
+    Returns:
+        The names of the locked devices.
 
     Raises:
-        PetsegError: no lock can be made there.
+        PetsegError: no lock file can be created in PETSEG_LOCKS (default: /tmp).
     """
-    folder = _folder()
-    told = False
+    waiting = False
     while True:
         free = {}
         for name in names:
-            lock = _try(folder / f"petseg-{name}.lock")
-            if lock is not None:
+            if lock := _try_lock(_folder() / f"petseg-{name}.lock"):
                 free[name] = lock
             if len(free) == count:
                 _held.extend(free.values())
                 return list(free)
         for lock in free.values():
-            os.close(lock)
-        if not told:
-            print(f"other trainings use the {what} of this machine; waiting for {count}{hint}", flush=True)
-            told = True
-        time.sleep(random.uniform(0.5, 1))  # not in step with another who waits
+            lock.close()
+        if not waiting:
+            print(f"waiting for {count} free {kind}, which other trainings use{hint}", flush=True)
+            waiting = True
+        time.sleep(random.uniform(0.5, 1))  # random, so that two waiting processes do not block each other for long
 
 
 def _folder() -> Path:
-    """Not TMPDIR, which may be a job's own."""
+    """The folder of the lock files: the same for all users and jobs, which TMPDIR may not be."""
     default = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
     return Path(os.environ.get("PETSEG_LOCKS") or default)
 
 
-def _try(path: Path) -> int | None:
-    """A descriptor of the file, locked by this process; None if another one has locked it."""
+def _try_lock(path: Path) -> TextIO | None:
     try:
-        lock = _open(path)
+        return try_lock(path)
     except OSError as error:
         raise PetsegError(
-            f"{path} cannot be made or read ({error.strerror}), which keeps trainings on one device apart; let "
-            f"everybody write to {path.parent}, or set PETSEG_LOCKS to another folder."
+            f"The lock file {path} cannot be created or read ({error.strerror}); make {path.parent} writable for all "
+            "users, or set PETSEG_LOCKS to another folder."
         ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
 
 
-def _open(path: Path) -> int:
-    """Opens a file for reading, which is enough to lock it; it may be another user's. Makes it if there is none."""
-    try:
-        made = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL)
-        os.fchmod(made, 0o644)  # whatever the umask
-        return made
-    except FileExistsError:
-        return os.open(path, os.O_RDONLY)
+def _uuids(names: list[str]) -> list[str]:
+    """The UUIDs of GPUs, which CUDA_VISIBLE_DEVICES may name by number or by the beginning of their UUID.
 
-
-def _identities(names: list[str]) -> list[str]:
-    """The identifiers (UUIDs) of GPUs that CUDA_VISIBLE_DEVICES may call by number or the beginning of an identifier.
-
-    Where each job sees its own GPUs alone, as under SLURM, all jobs call theirs 0. The name itself stays where
-    nvidia-smi does not tell.
+    Numbers do not identify a GPU: under SLURM each job sees only its own GPUs and counts them from 0. A name that
+    nvidia-smi does not know is returned as it is.
     """
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:
-        ids = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
+        uuids = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.split()
     except (OSError, subprocess.SubprocessError):
         return names
-    numbered = {str(number): identity for number, identity in enumerate(ids)}
-    return [numbered.get(name) or next((each for each in ids if each.startswith(name)), name) for name in names]
+    numbered = {str(number): uuid for number, uuid in enumerate(uuids)}
+    return [numbered.get(name) or next((uuid for uuid in uuids if uuid.startswith(name)), name) for name in names]

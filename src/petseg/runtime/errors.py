@@ -1,4 +1,4 @@
-"""How a stage ends: well, or with one sentence on stderr and a status that tells, never with a traceback."""
+"""Errors that a user can correct, and how a stage ends: with one sentence on stderr and an exit status."""
 
 import contextlib
 import errno
@@ -9,12 +9,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-SENTENCES = "PETSEG_SENTENCES"  # names a folder, see `show`
-STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # what asks a stage to stop
+# Environment variable: a folder where each rank leaves its error message, for the process that launched all ranks.
+MESSAGE_FOLDER = "PETSEG_MESSAGE_FOLDER"
+
+# Signals that ask a stage to stop. `nohup` makes a process ignore SIGHUP, and it must stay ignored.
+STOPS = tuple(
+    number
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+)
 
 
 class PetsegError(Exception):
-    """Something the user can put right. Its text is one sentence: what is wrong, where, and what to do."""
+    """An error that the user can correct. Its text is one sentence: what is wrong, where, and what to do."""
 
     exit_status = 1
 
@@ -30,81 +37,81 @@ class DataError(PetsegError):
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came. What is half-written is removed as it passes; no `except Exception` takes it for an error.
+    """A signal asked the stage to stop. `except Exception` does not catch it; `finally` blocks clean up.
 
     Args:
-        number: of the signal.
+        number: the signal's number; the exit status is 128 + number, as in a shell.
     """
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}; run the same command again.")
-        self.exit_status = 128 + number  # as shells count
-
-
-def _sentence(error: OSError) -> PetsegError | None:
-    """What the user can do about a system error, or None where it is a bug."""
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
-        return PetsegError(f"{error.filename} may not be read or written here ({error.strerror}); change its rights.")
-    return disk_full(error, error.filename or "an output")
-
-
-def disk_full(error: OSError, where: object) -> PetsegError | None:
-    """The sentence for a full disk or quota while writing `where`, or None where `error` is another one."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-        return None
-    return PetsegError(f"The disk is full: {where} could not be written; free some space and run this again.")
+        self.exit_status = 128 + number
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a stage's `main` and ends the process: status 0, or a sentence and the error's status.
+    """Runs a stage's `main` and exits: with status 0, or with an error message and the error's status.
 
-    SIGTERM and SIGINT raise `Stopped` in `main`, where it handles them no other way, and are of no more use after it.
+    The signals in `STOPS` raise `Stopped` in `main` unless it installs other handlers. They are ignored once `main` has
+    ended. Errors that the user cannot correct keep their traceback.
     """
-    stop, status = _stopper(), 0
+    handler, status = _stop_handler(), 0
     try:
         for number in STOPS:
-            signal.signal(number, stop)
+            signal.signal(number, handler)
         main()
     except (PetsegError, Stopped) as error:
-        status = show(error)
+        status = print_error(error)
     except OSError as error:
-        sentence = _sentence(error)
-        if sentence is None:
+        known = _known_cause(error)
+        if known is None:
             raise
-        status = show(sentence)
+        status = print_error(known)
     finally:
         for number in STOPS:
             signal.signal(number, signal.SIG_IGN)
-    if status:  # out here, where nothing holds on to what `main` used, such as data workers
+    if status:  # outside the `except`: the traceback would keep alive what `main` used, such as data-loading workers
         sys.exit(status)
 
 
-def _stopper() -> Callable[[int, object], None]:
-    """A signal handler that raises `Stopped`; within a second, a further signal is the same wish and changes nothing.
+def _stop_handler() -> Callable[[int, object], None]:
+    """A signal handler that raises `Stopped`, unless another signal did so less than a second ago.
 
-    A terminal, dvc and torchrun may each pass one on, and the second would cut short the clean-up after the first.
+    The terminal, dvc and torchrun may each pass on the same signal; the second must not interrupt the clean-up.
     """
     last = -1.0
 
     def stop(number: int, frame: object) -> None:
         nonlocal last
-        before, last = last, time.monotonic()
-        if last - before > 1:
+        previous, last = last, time.monotonic()
+        if last - previous > 1:
             raise Stopped(number)
 
     return stop
 
 
-def show(error: PetsegError | Stopped) -> int:
-    """Prints the sentence; the exit status.
+def print_error(error: PetsegError | Stopped) -> int:
+    """Prints an error message to stderr and returns the exit status.
 
-    Of several processes that train together each leaves it to the one that started them, if that wants to choose what
-    is said, or says which one it is.
+    One of several training processes names its rank, or writes the message to `MESSAGE_FOLDER` if that is set.
     """
-    rank, folder = os.environ.get("RANK"), os.environ.get(SENTENCES)
-    with contextlib.suppress(OSError):  # whoever would have read it may be gone
+    rank, folder = os.environ.get("RANK"), os.environ.get(MESSAGE_FOLDER)
+    with contextlib.suppress(OSError):  # the reader of stderr may have ended
         if rank and folder:
             Path(folder, rank).write_text(str(error), encoding="utf-8")
         else:
             print(f"error in rank {rank}: {error}" if rank else f"error: {error}", file=sys.stderr, flush=True)
     return error.exit_status
+
+
+def disk_full(error: OSError, where: object) -> PetsegError | None:
+    """An error for a full disk or quota while writing `where`; None if `error` has another cause."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return None
+    return PetsegError(f"The disk is full: {where} could not be written; free some space and run this again.")
+
+
+def _known_cause(error: OSError) -> PetsegError | None:
+    """An error that tells the user what to do; None if `error` is a bug."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
+        return PetsegError(f"{error.filename} cannot be read or written ({error.strerror}); change its permissions.")
+    return disk_full(error, error.filename or "an output")

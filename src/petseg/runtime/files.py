@@ -1,64 +1,65 @@
-"""Writing so that nothing half-written is ever visible: beside the name first, then moved into place."""
+"""Files and folders that appear complete or not at all: written under a temporary name, then renamed."""
 
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from petseg.runtime.errors import PetsegError, disk_full
 
 
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yields a path in the same folder to write to; moves it to `path` at the end, or removes it after an error.
+    """Yields a temporary path to write to, then renames it to `path`; after an error the temporary file is removed.
 
     Raises:
-        PetsegError: the disk is full (named with `path`).
+        PetsegError: the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with _temporary(path) as part:
         yield part
         os.replace(part, path)
-    except OSError as error:
-        raise disk_full(error, path) or error from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yields an empty folder beside `path` to fill; it takes the place of `path` (if any) at the end, or is removed.
+    """Yields an empty temporary folder to fill, then renames it to `path`, which is replaced if it exists.
+
+    After an error the temporary folder is removed and `path` is unchanged.
 
     Raises:
-        PetsegError: the disk is full (named with `path`).
+        PetsegError: the disk is full.
     """
     path = Path(path)
+    with _temporary(path) as part:
+        part.mkdir()
+        yield part
+        _replace_folder(part, path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yields a free path beside `path`; what is there at the end is removed."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
-        part = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=f".{os.getpid()}.part", dir=path.parent))
-    except PermissionError as error:
-        raise PetsegError(f"{path.parent} may not be written ({error.strerror}); change its rights.") from None
+        try:
+            yield part
+        finally:
+            _remove(part)
     except OSError as error:
-        raise disk_full(error, path) or error from error
-    part.chmod(0o777 & ~_umask())
-    try:
-        yield part
-        _exchange(part, path)
-    except OSError as error:
-        raise disk_full(error, path) or error from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if isinstance(error, PermissionError) and str(error.filename) == str(part):
+            raise PetsegError(f"{path.parent} is not writable ({error.strerror}); change its permissions.") from None
+        raise disk_full(error, path) or error from None
 
 
-def _exchange(new: Path, path: Path) -> None:
-    """Puts the folder `new` at `path`; whatever interrupts that, there is a whole folder at `path` afterwards."""
+def _replace_folder(new: Path, path: Path) -> None:
+    """Renames the folder `new` to `path`. If this is interrupted, the old or the new folder is at `path`."""
     old = new.with_suffix(".old")
     try:
         if path.exists():
@@ -67,40 +68,32 @@ def _exchange(new: Path, path: Path) -> None:
     finally:
         if old.exists() and not path.exists():
             old.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Removes what processes that were killed while they wrote `path` have left beside it; names end in .PID.part."""
+    """Removes temporary files and folders of `path` whose process was killed; their names end in .PID.part or .old."""
     for left in path.parent.glob(f".{path.name}.*"):
         pid, kind = left.name.split(".")[-2:]
-        if kind in ("part", "old") and pid.isdecimal() and not _alive(int(pid)):
-            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        # In a container a killed process often had the same PID as this one.
+        if kind in ("part", "old") and pid.isdecimal() and (int(pid) == os.getpid() or not psutil.pid_exists(int(pid))):
+            _remove(left)
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
-
-
-def _umask() -> int:
-    """The process's umask (mkdtemp makes folders that only their owner can read; outputs are ordinary folders)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text, whole or not at all."""
+    """Writes UTF-8 text atomically."""
     with atomic_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Writes JSON as people read it and git diffs it: indented, in the given order; ValueError for NaN and infinity."""
+    """Writes indented JSON atomically, keys in the given order.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""Starts one training process a device of this machine, by torchrun's own launcher, and tells how they ended."""
+"""Starts one training process for each device of this machine with torchrun's launcher."""
 
 import logging
 import os
@@ -9,33 +9,35 @@ from pathlib import Path
 
 from petseg.runtime import errors, machine
 
+_RESUME = "run the same command again to resume from the last checkpoint."
 
-class Ended(errors.PetsegError):
-    """The processes of a training have ended, and not well.
+
+class LaunchError(errors.PetsegError):
+    """A training process failed or the launcher was stopped.
 
     Args:
-        sentence: why.
-        status: to exit with.
+        message: one sentence.
+        exit_status: that of the failed process, or 128 + the signal's number.
     """
 
-    def __init__(self, sentence: str, status: int) -> None:
-        super().__init__(sentence)
-        self.exit_status = status
+    def __init__(self, message: str, exit_status: int) -> None:
+        super().__init__(message)
+        self.exit_status = exit_status
 
 
 def launch(processes: int) -> None:
-    """Runs this very command once more in each of so many processes, as `torchrun --standalone` would; waits for them.
+    """Runs this command once more in each of `processes` processes, as `torchrun --standalone` does; waits for them.
 
     Raises:
-        Ended: one of them did not end well, and all were stopped; or SIGTERM or SIGINT came, and was passed on to all.
+        LaunchError: a process failed and all were stopped, or a signal in `errors.STOPS` came and was passed on to all.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    # The cores are shared out; data workers are processes of their own.
+    # The processes share the cores; data-loading workers are processes of their own.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, machine.cores() // processes)))
-    logging.disable(logging.CRITICAL)  # what torch's launcher would log is said below
+    logging.disable(logging.CRITICAL)  # torch's launcher logs tracebacks; LaunchError says the same in a sentence
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -46,35 +48,33 @@ def launch(processes: int) -> None:
         local_addr="localhost",
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(),
-        signals_to_handle="SIGTERM,SIGINT",
+        signals_to_handle=",".join(number.name for number in errors.STOPS),
     )
     with tempfile.TemporaryDirectory(prefix="petseg-") as folder:
-        os.environ[errors.SENTENCES] = folder
+        os.environ[errors.MESSAGE_FOLDER] = folder
         try:
             elastic_launch(config, sys.executable)("-u", *sys.argv)
         except ChildFailedError as error:
             rank, failure = error.get_first_failure()
-            raise Ended(_why(rank, failure.exitcode, Path(folder)), max(failure.exitcode, 1)) from None
+            message = _failure(rank, failure.exitcode, _message(rank, Path(folder)))
+            raise LaunchError(message, max(failure.exitcode, 1)) from None
         except SignalException as error:
-            default = f"stopped by {error.sigval.name}; the same command goes on from its last checkpoint."
-            raise Ended(_sentence(0, Path(folder)) or default, 128 + error.sigval) from None
+            message = _message(0, Path(folder)) or f"stopped by {error.sigval.name}; {_RESUME}"
+            raise LaunchError(message, 128 + error.sigval) from None
         finally:
-            del os.environ[errors.SENTENCES]
+            del os.environ[errors.MESSAGE_FOLDER]
 
 
-def _why(rank: int, status: int, folder: Path) -> str:
-    """The sentence for the end of the first process.
-
-    Args:
-        status: its exit status; negative, the signal that killed it.
-    """
-    if said := _sentence(rank, folder):
-        return f"rank {rank}: {said}"
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    return f"Rank {rank} {how}, so all were stopped; the same command goes on from the last checkpoint."
+def _failure(rank: int, exit_status: int, message: str) -> str:
+    """The sentence for the first process that failed; a negative exit status is the signal that killed it."""
+    if message:
+        return f"rank {rank}: {message}"
+    killed = exit_status < 0
+    how = f"was killed by {signal.Signals(-exit_status).name}" if killed else f"ended with status {exit_status}"
+    return f"Rank {rank} {how}, so all ranks were stopped; {_RESUME}"
 
 
-def _sentence(rank: int, folder: Path) -> str:
-    """What a process has left for us to say; empty if it said nothing."""
+def _message(rank: int, folder: Path) -> str:
+    """The error message that a process left in `folder`; empty if there is none."""
     path = folder / str(rank)
     return path.read_text(encoding="utf-8") if path.exists() else ""

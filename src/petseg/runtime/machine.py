@@ -1,11 +1,14 @@
-"""Facts of the machine that are no part of an experiment: device, worker processes, versions.
+"""Facts about the machine that are not part of an experiment: cores, devices, processes, versions.
 
-They come from the environment, are recorded with the results, and never make a stage stale.
+They come from the system and from environment variables, are recorded with the results and never make a stage stale.
 """
 
+import math
 import os
 import platform
+import re
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petseg.runtime.errors import PetsegError
@@ -13,86 +16,145 @@ from petseg.runtime.errors import PetsegError
 if TYPE_CHECKING:
     import torch
 
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+_NUMBERS = {  # environment variables: type and range
+    "PETSEG_WORKERS": (int, 1, 256),
+    "PETSEG_PROCESSES": (int, 1, 64),
+    "PETSEG_CHECKPOINT_SECONDS": (float, 0, 86_400),
+}
+
+
+def check_environment() -> None:
+    """Checks every environment variable that has a range, also those that this machine or stage does not use.
+
+    Raises:
+        PetsegError: one of them has an invalid value.
+    """
+    for name in _NUMBERS:
+        number(name)
+    device = os.environ.get("PETSEG_DEVICE", "")
+    if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", device):
+        raise PetsegError(f"PETSEG_DEVICE is {device!r}; set it to cpu, cuda or cuda:N, or unset it.")
+
+
+def number(name: str) -> float | None:
+    """The value of one of the environment variables PETSEG_WORKERS, PETSEG_PROCESSES and PETSEG_CHECKPOINT_SECONDS.
+
+    Returns:
+        An int for the first two, a float of seconds for the last; None if it is unset or empty.
+
+    Raises:
+        PetsegError: the value is not a number, or out of range.
+    """
+    kind, low, high = _NUMBERS[name]
+    text = os.environ.get(name)
+    if not text:
+        return None
+    try:
+        value = kind(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        noun = "a whole number" if kind is int else "a number"
+        raise PetsegError(f"{name} is {text!r}; set it to {noun} from {low} to {high}, or unset it.")
+    return value
+
 
 def core_numbers() -> list[int]:
-    """The CPU cores that this process may use, as the system numbers them."""
+    """The numbers of the CPU cores that this process may run on."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(core_numbers())
+    """The number of CPU cores for this process: its affinity mask, limited by a container's CPU quota (rounded up)."""
+    return max(1, math.ceil(min(len(core_numbers()), _cpu_quota())))
+
+
+def _cpu_quota() -> float:
+    """The number of CPUs whose time the process's control groups may use (cgroup v2 and v1); infinite if unlimited."""
+    try:
+        groups = [line.split(":", 2)[1:] for line in _OWN_CGROUPS.read_text().splitlines()]
+    except OSError:  # not Linux
+        return math.inf
+    quotas = [math.inf]
+    for controllers, path in groups:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = _CGROUPS / "cpu" if controllers else _CGROUPS  # a controller of v1, or v2
+        folder = top / path.lstrip("/")
+        # Limits of the groups above hold as well. A container may see its own group as the top, but not this path.
+        quotas += [_quota(each) for each in (folder, *folder.parents) if each.is_relative_to(top)]
+    return min(quotas)
+
+
+def _quota(folder: Path) -> float:
+    """The CPU quota of one control group, in CPUs; infinite if it has none."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (OSError, ValueError):  # no such file, or "max"
+        return math.inf
 
 
 def workers() -> int:
-    """Worker processes for data work: PETSEG_WORKERS, else one a CPU core that this process may use.
+    """The number of worker processes for preparing data: PETSEG_WORKERS, by default one per core.
 
     Raises:
-        PetsegError: PETSEG_WORKERS is no whole number from 1 to 256.
+        PetsegError: PETSEG_WORKERS is not a whole number from 1 to 256.
     """
-    text = os.environ.get("PETSEG_WORKERS")
-    if not text:
-        return cores()
-    if not text.isdecimal() or not 1 <= int(text) <= 256:
-        raise PetsegError(f"PETSEG_WORKERS is {text!r}; set it to a whole number from 1 to 256, or unset it.")
-    return int(text)
+    return int(number("PETSEG_WORKERS") or cores())
 
 
 def device() -> "torch.device":
-    """The device to compute on: PETSEG_DEVICE (`cpu`, `cuda`, `cuda:1`), else the first GPU, else the CPU.
+    """The device to compute on: PETSEG_DEVICE (`cpu`, `cuda`, `cuda:1`), by default the first GPU, else the CPU.
 
-    Of several processes that torchrun started, each takes the GPU of its own local rank.
+    Under torchrun each process gets the GPU of its local rank.
 
     Raises:
-        PetsegError: the device that PETSEG_DEVICE names is not there, or torchrun started more processes than GPUs.
+        PetsegError: PETSEG_DEVICE names a device that does not exist, or there are more processes than GPUs.
     """
     import torch
 
     gpus = torch.cuda.device_count()
     name = os.environ.get("PETSEG_DEVICE") or ("cuda" if gpus else "cpu")
-    here = {"cpu", *(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))}
-    if name not in here:
-        raise PetsegError(f"PETSEG_DEVICE is {name!r}; this machine has {', '.join(sorted(here))}.")
+    devices = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))]
+    if name not in devices:
+        raise PetsegError(f"PETSEG_DEVICE is {name!r}, but this machine has {', '.join(devices)}; choose one of them.")
     if name != "cuda":
         return torch.device(name)
     rank = int(os.environ.get("LOCAL_RANK", 0))
     if rank >= gpus:
-        raise PetsegError(f"Local rank {rank} has no GPU, for there are {gpus}; start one process a GPU.")
+        raise PetsegError(f"There is no GPU for local rank {rank}, only {gpus} GPUs; start one process per GPU.")
     return torch.device("cuda", rank)
 
 
 def processes() -> int:
-    """Training processes on this machine, one a device: PETSEG_PROCESSES, else one a GPU, else 1.
+    """The number of training processes on this machine: PETSEG_PROCESSES, by default one per GPU, 1 without a GPU.
 
     Raises:
-        PetsegError: PETSEG_PROCESSES is no whole number from 1 to 64, or more than there are GPUs.
+        PetsegError: PETSEG_PROCESSES is not a whole number from 1 to 64, or larger than the number of GPUs.
     """
     import torch
 
-    text = os.environ.get("PETSEG_PROCESSES")
-    named = os.environ.get("PETSEG_DEVICE", "")
-    gpus = 0 if named == "cpu" else 1 if ":" in named else torch.cuda.device_count()
-    if not text:
-        return max(gpus, 1)
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise PetsegError(f"PETSEG_PROCESSES is {text!r}; set it to a whole number from 1 to 64, or unset it.")
-    if gpus and int(text) > gpus:
-        raise PetsegError(f"PETSEG_PROCESSES is {text}, but there are {gpus} GPUs to use; set it to {gpus} at most.")
-    return int(text)
+    name = os.environ.get("PETSEG_DEVICE", "")
+    gpus = 0 if name == "cpu" else 1 if ":" in name else torch.cuda.device_count()
+    count = int(number("PETSEG_PROCESSES") or max(gpus, 1))
+    if gpus and count > gpus:
+        raise PetsegError(f"PETSEG_PROCESSES is {count}, but only {gpus} GPUs can be used; set it to {gpus} or less.")
+    return count
 
 
 def local_processes() -> int:
-    """Training processes on this machine: as torchrun started them, or `processes`."""
+    """The number of training processes on this machine: as torchrun started them, else `processes`."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or processes()
 
 
-def cpu_flags() -> set[str]:
-    """Instruction set extensions of the CPU, as Linux names them (x86 and Arm); empty elsewhere."""
-    return set(_cpu_info("flags", "Features").split())
-
-
 def describe(device: "torch.device") -> dict[str, str | int]:
-    """What did the work: device and its name, CPU threads, Python and library versions."""
+    """What a result was computed with: device, its name, CPU threads, versions of Python and of libraries."""
     import torch
 
     cpu = _cpu_info("model name") or platform.processor() or platform.machine()
@@ -107,8 +169,13 @@ def describe(device: "torch.device") -> dict[str, str | int]:
     }
 
 
+def cpu_flags() -> set[str]:
+    """The CPU's features as Linux names them, such as `avx512_bf16` (x86) or `bf16` (Arm); empty on other systems."""
+    return set(_cpu_info("flags", "Features").split())
+
+
 def _cpu_info(*names: str) -> str:
-    """The first line of /proc/cpuinfo that has one of these names; empty where there is none."""
+    """The value of the first line of /proc/cpuinfo with one of these names; empty if there is none."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             pairs = (line.partition(":") for line in lines)
