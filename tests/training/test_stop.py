@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from petseg import models
-from petseg.batches.augment import Augment
-from petseg.batches.train import Samples
+from petseg.batches.train import TrainDataset
 from petseg.runtime import checkpoints, errors, locks, signals
 from petseg.training import loop, session
 from support import forks, trainings
@@ -38,17 +37,21 @@ def arrange(case, number):
 
     match case:
         case "step":
-            on_call(loop.Step, "__call__", 5, send)
+            on_call(loop, "forward_backward", 5, send)
         case "validation":
             on_call(loop, "image_dice", 1, send)
         case "waiting":
             signals.GRACE = 0.1
-            held.append(locks.try_lock(session.home() / "unet-0" / "lock"))
+            held.append(locks.try_lock(session.checkpoint_folder() / "unet-0" / "lock"))
             on_call(time, "sleep", 1, send)
         case "workers":
-            on_call(loop.Step, "__call__", 5, lambda: os.killpg(0, number))
+            on_call(loop, "forward_backward", 5, lambda: os.killpg(0, number))
         case "error":
-            on_call(loop.Step, "__call__", 5, lambda: loop.check_finite(torch.tensor(float("nan"))[None], "unet", 0, 1))
+            on_call(loop, "forward_backward", 5, fail)
+
+
+def fail():
+    raise loop.not_finite("unet", "loss", float("nan"), "epoch 2, step 2", 1.0)
 
 
 held = []  # the lock of an equal training
@@ -58,9 +61,10 @@ def train(workers):
     settings = trainings.settings(epochs=50)
     training, plan = settings.training("unet"), replace(trainings.PLAN, workers=workers)
     network = models.build("unet", settings)
-    samples = Samples(*trainings.squares(10), Augment("a", 64), training.seed)
-    with session.session(training, plan, "0") as keep:
-        loop.train(network, samples, trainings.squares(5, seed=1), training, plan, keep, lambda rows: None)
+    dataset = TrainDataset(*trainings.squares(10), "a", training.seed)
+    valid = trainings.squares(5, seed=1)
+    with session.open_session(training, plan, "0") as (world, checkpointer):
+        loop.train(network, dataset, valid, training, plan, world, checkpointer, lambda rows: None)
 
 
 def child(folder, case, number):
