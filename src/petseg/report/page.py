@@ -119,6 +119,10 @@ def listing(items: Iterable[str]) -> str:
     return f"{', '.join(most)}{',' * (len(most) > 1)} and {last}" if most else last
 
 
+def _interval(low: float, high: float) -> str:
+    return f"{low:.4f}\u2060–\u2060{high:.4f}"  # word joiners keep it on one line
+
+
 def _machine(run: Callable[[Inputs, str], Machine]) -> dict[str, Cell]:
     """Returns the rows about the machine and the versions of a run."""
     fields = {
@@ -136,7 +140,7 @@ def _machine(run: Callable[[Inputs, str], Machine]) -> dict[str, Cell]:
 # The rows of the tables that have a column for each network.
 RESULTS: dict[str, Cell] = {
     "Dice": lambda i, n: f"{i.scores[n].dice:.4f}",
-    "Dice, 95 % confidence interval": lambda i, n: f"{i.scores[n].dice_low:.4f}–{i.scores[n].dice_high:.4f}",
+    "Dice, 95 % confidence interval": lambda i, n: _interval(i.scores[n].dice_low, i.scores[n].dice_high),
     "Dice at the original image size": lambda i, n: f"{i.scores[n].dice_original:.4f}",
     "IoU": lambda i, n: f"{i.scores[n].iou:.4f}",
     "Precision": lambda i, n: f"{i.scores[n].precision:.4f}",
@@ -152,7 +156,7 @@ TRAINING: dict[str, Cell] = {
     **_machine(lambda i, n: i.train_runs[n]),
     "Processes": lambda i, n: str(i.train_runs[n].processes),
     "Images per second": lambda i, n: f"{i.train_runs[n].images_per_second:.1f}",
-    "Data SHA-256, first 12 digits": lambda i, n: i.train_runs[n].data_sha256[:12],
+    "Data SHA-256, first 8 digits": lambda i, n: i.train_runs[n].data_sha256[:8],
     "Started (UTC)": lambda i, n: f"{i.train_runs[n].started:%Y-%m-%d %H:%M}",
 }
 EVALUATION: dict[str, Cell] = {

@@ -1,6 +1,7 @@
 """The two figures made of test images: the samples, and each network's best, median and worst image."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ def samples(pictures: Sequence[Picture], theme: Theme) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(labels), len(pictures), squeeze=False)
     for column, picture in enumerate(pictures):
-        grid[0, column].set_title(picture.breed.replace("_", " "), loc="center", fontsize=9)
+        grid[0, column].set_title(fill(picture.breed.replace("_", " "), 18), loc="center", fontsize=9)
         for row, what in enumerate(labels):
             _show(grid[row, column], tile(picture, what))
             if what in NETWORKS:
