@@ -24,19 +24,11 @@ def curves(tables: dict[str, pd.DataFrame], kept: dict[str, int], quantity: str,
     axes = figure.add_subplot(title=title, xlabel="epoch")
     marker = "o" if min(map(len, tables.values())) == 1 else ""  # a line needs two epochs
     for name, table in tables.items():
-        color = theme.networks[name]
+        color, epochs = theme.networks[name], table["epoch"]
         for split, (_, style, width) in SPLITS.items():
-            axes.plot(
-                table["epoch"],
-                table[f"{split}_{quantity}"],
-                color=color,
-                ls=style,
-                lw=width,
-                marker=marker,
-                mfc="none",
-                label=f"_{name} {split}",  # the underscore keeps it out of the legend
-            )
-        best = table.loc[table["epoch"] == kept[name], f"valid_{quantity}"]
+            (line,) = axes.plot(epochs, table[f"{split}_{quantity}"], color=color, ls=style, lw=width)
+            line.set(marker=marker, mfc="none", label=f"_{name} {split}")  # the underscore keeps it out of the legend
+        best = table.loc[epochs == kept[name], f"valid_{quantity}"]
         axes.plot([kept[name]], best, "o", color=color, ms=6, mec=theme.background, mew=1.2, label=f"_{name} kept")
     for label, style, width in SPLITS.values():
         axes.plot([], [], color=theme.faint, ls=style, lw=width, label=label)

@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
 from petseg.runtime.errors import DataError, PetsegError
 
-QUANTITIES = ("loss", "cross_entropy", "soft_dice", "dice")  # each is recorded for train and valid
+CURVES = tuple(
+    f"{split}_{name}" for split in ("train", "valid") for name in ("loss", "cross_entropy", "soft_dice", "dice")
+)
 
 
 class _Record(BaseModel):
@@ -27,7 +30,7 @@ class _Record(BaseModel):
 class TestScores(_Record):
     """One network in metrics/test.json: the loss, and means over the test images in [0, 1].
 
-    `dice_low` and `dice_high` bound the 95 % confidence interval of `dice`.
+    `dice_low` and `dice_high` bound the 95% confidence interval of `dice`.
     """
 
     __test__ = False  # its name looks like a test class to pytest
@@ -78,6 +81,13 @@ class EvaluationRun(Machine):
 
     precision: dict[str, str]
 
+    @field_validator("precision")
+    @classmethod
+    def _check_networks(cls, precision: dict[str, str]) -> dict[str, str]:
+        if absent := [name for name in NETWORKS if name not in precision]:
+            raise ValueError(f"it has no {absent[0]}")
+        return precision
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -111,24 +121,24 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
 
     Raises:
         PetsegError: a file is missing; the message names the stage that writes it.
-        DataError: a file is damaged, or the files come from different runs.
+        DataError: a file is damaged or does not belong to the others.
     """
     root = Path(root)
     splits = _read_table(root / "data/splits.csv", "split", text=("name", "split", "breed", "species"))
     test = splits.loc[splits["split"] == "test", ["name", "breed", "species"]].reset_index(drop=True)
-    dice = _read_table(root / "plots/test/scores.csv", "evaluate", text=("name",), numbers=tuple(NETWORKS))
+    packed, shape = root / "data/packed/test", (len(test), params.image_size, params.image_size)
     trained, curves, runs = {}, {}, {}
     for name in NETWORKS:
-        stage = f"train_{name}"
-        trained[name] = _read_networks(root / f"metrics/train_{name}.json", stage, TrainScores, [name])[name]
-        curves[name] = _read_curve(root / f"plots/train/{name}.csv", name, params, trained[name])
-        runs[name] = _read_json(root / f"models/{name}.run.json", stage, TrainRun)
-    inputs = Inputs(
+        metrics = _read_json(root / f"metrics/train_{name}.json", f"train_{name}", _by_network(TrainScores, [name]))
+        trained[name] = metrics[name]
+        curves[name] = _read_curve(root, name, params, trained[name])
+        runs[name] = _read_json(root / f"models/{name}.run.json", f"train_{name}", TrainRun)
+    return Inputs(
         params=params,
         splits=splits,
-        test=test.merge(dice[["name", *NETWORKS]], on="name", how="left"),
-        images=_read_array(root / "data/packed/test/images.npy"),
-        trimaps=_read_array(root / "data/packed/test/trimaps.npy"),
+        test=_add_dice(test, root / "plots/test/scores.csv"),
+        images=_read_array(packed / "images.npy", (*shape, 3)),
+        trimaps=_read_array(packed / "trimaps.npy", shape),
         predictions=root / "data/predictions.npz",
         curves=curves,
         scores=read_scores(root),
@@ -136,8 +146,6 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         train_runs=runs,
         evaluation_run=_read_json(root / "data/evaluate.run.json", "evaluate", EvaluationRun),
     )
-    _check_consistent(inputs, list(test["name"]))
-    return inputs
 
 
 def read_scores(root: str | Path = ".") -> dict[str, TestScores]:
@@ -146,51 +154,44 @@ def read_scores(root: str | Path = ".") -> dict[str, TestScores]:
     Raises:
         PetsegError: the file is missing or damaged.
     """
-    return _read_networks(Path(root) / "metrics/test.json", "evaluate", TestScores, NETWORKS)
+    return _read_json(Path(root) / "metrics/test.json", "evaluate", _by_network(TestScores, NETWORKS))
 
 
 def read_masks(inputs: Inputs, network: str, rows: Iterable[int]) -> dict[int, np.ndarray]:
     """Reads some predicted masks of one network: (S, S) bool each, by row of the test split.
 
     Raises:
-        DataError: the file is damaged.
+        PetsegError: the file is missing, damaged, or of other images.
     """
     with _reading(inputs.predictions, "evaluate"), np.load(inputs.predictions) as file:
+        if file["name"].tolist() != list(inputs.test["name"]):
+            raise ValueError("its images are not the test images of data/splits.csv")
         masks = file[network]
         if masks.dtype != np.bool_ or masks.shape != inputs.trimaps.shape:
             raise ValueError(f"{network} is {masks.dtype} {masks.shape}, not bool {inputs.trimaps.shape}")
     return {row: masks[row] for row in rows}
 
 
-def _check_consistent(inputs: Inputs, names: list[str]) -> None:
-    """Checks that all files describe the same data, and the test images `names` in this order."""
-    count, size = len(names), inputs.params.image_size
-    if inputs.images.shape != (count, size, size, 3) or inputs.trimaps.shape != (count, size, size):
-        expected = f"{count} images of {size} pixels"
-        raise _mismatch("data/packed/test", f"does not have the {expected} of data/splits.csv and params.yaml", "split")
-    if inputs.test[list(NETWORKS)].isna().any(axis=None) or len(inputs.test) != count:
-        raise _mismatch("plots/test/scores.csv", "does not have the test images of data/splits.csv", "evaluate")
-    with _reading(inputs.predictions, "evaluate"), np.load(inputs.predictions) as file:
-        predicted = file["name"].tolist()
-    if predicted != names:
-        raise _mismatch("data/predictions.npz", "does not have the test images of data/splits.csv", "evaluate")
-    if absent := [name for name in NETWORKS if name not in inputs.evaluation_run.precision]:
-        raise _mismatch("data/evaluate.run.json", f"has no precision of {absent[0]}", "evaluate")
+def _add_dice(test: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Returns the rows of `test` with each network's Dice from plots/test/scores.csv."""
+    scores = _read_table(path, "evaluate", text=("name",), numbers=tuple(NETWORKS))
+    with _reading(path, "evaluate"):
+        if sorted(scores["name"]) != sorted(test["name"]):
+            raise ValueError("its images are not the test images of data/splits.csv")
+    return test.merge(scores[["name", *NETWORKS]], on="name")
 
 
-def _read_curve(path: Path, name: str, params: Params, trained: TrainScores) -> pd.DataFrame:
+def _read_curve(root: Path, name: str, params: Params, trained: TrainScores) -> pd.DataFrame:
     """Reads the training curves of a network, and checks them against params.yaml and its metrics."""
-    numbers = tuple(f"{split}_{quantity}" for split in ("train", "valid") for quantity in QUANTITIES)
-    table = _read_table(path, f"train_{name}", numbers=("epoch", "lr", *numbers))
-    training = params.training(name)
-    stopped_early = training.patience is not None and len(table) < training.epochs
-    if len(table) != training.epochs and not stopped_early:
-        error = f"has {len(table)} epochs, params.yaml says {training.epochs}"
-        raise _mismatch(f"plots/train/{name}.csv", error, f"train_{name}")
-    best = table.loc[table["epoch"] == trained.epoch, "valid_dice"]
-    if len(best) != 1 or not np.allclose(best, trained.valid_dice):
-        error = f"does not have the valid_dice of metrics/train_{name}.json in epoch {trained.epoch}"
-        raise _mismatch(f"plots/train/{name}.csv", error, f"train_{name}")
+    path, stage, training = root / f"plots/train/{name}.csv", f"train_{name}", params.training(name)
+    table = _read_table(path, stage, numbers=("epoch", "lr", *CURVES))
+    with _reading(path, stage):
+        stopped_early = training.patience is not None and len(table) < training.epochs
+        if len(table) != training.epochs and not stopped_early:
+            raise ValueError(f"it has {len(table)} epochs, params.yaml says {training.epochs}")
+        best = table.loc[table["epoch"] == trained.epoch, "valid_dice"]
+        if len(best) != 1 or not np.allclose(best, trained.valid_dice):
+            raise ValueError(f"valid_dice of epoch {trained.epoch} is not that of metrics/train_{name}.json")
     return table
 
 
@@ -209,27 +210,22 @@ def _read_table(path: Path, stage: str, text: tuple[str, ...] = (), numbers: tup
     return table
 
 
-def _read_array(path: Path) -> np.ndarray:
+def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     with _reading(path, "split"):
-        return np.load(path, mmap_mode="r")
+        array = np.load(path, mmap_mode="r")
+        if array.shape != shape:
+            raise ValueError(f"its shape is {array.shape}, but data/splits.csv and params.yaml say {shape}")
+    return array
+
+
+def _by_network(kind: type[_Record], names: Iterable[str]) -> Any:
+    """Returns the type of a JSON object that has a record for each of the networks `names`."""
+    return TypedDict("ByNetwork", dict.fromkeys(names, kind))
 
 
 def _read_json(path: Path, stage: str, kind: Any) -> Any:
     with _reading(path, stage):
         return TypeAdapter(kind).validate_json(path.read_bytes())
-
-
-def _read_networks(path: Path, stage: str, kind: type[_Record], names: Iterable[str]) -> dict[str, Any]:
-    """Reads a JSON file that has a record for each of the networks `names`."""
-    records = _read_json(path, stage, dict[str, kind])
-    with _reading(path, stage):
-        if absent := [name for name in names if name not in records]:
-            raise ValueError(f"it has no {absent[0]}")
-    return {name: records[name] for name in names}
-
-
-def _mismatch(path: str, problem: str, stage: str) -> DataError:
-    return DataError(f"{path} {problem}; run `dvc repro {stage}`.")
 
 
 @contextmanager

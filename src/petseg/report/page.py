@@ -1,7 +1,8 @@
 """The whole report: figures as PNG files, and one HTML page that contains everything it shows and works offline."""
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class Report:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(count=count, listing=listing, words=words, tile=_tile_uri)
+        environment.filters["tile"] = lambda picture, what: data_uri(tile(picture, what))
         inputs = self.inputs
         return environment.get_template("page.html").render(
             style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
@@ -93,54 +94,23 @@ class Report:
         )
 
 
-def duration(seconds: float) -> str:
-    """Formats seconds: `48 s`, `3 min 05 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def count(number: int) -> str:
-    """Formats an integer with narrow spaces between thousands."""
-    return f"{number:,}".replace(",", "\u202f")
-
-
-def words(name: str) -> str:
-    """Turns a breed's name into words: `american_bulldog` into `american bulldog`."""
-    return name.replace("_", " ")
-
-
-def listing(items: Iterable[str]) -> str:
-    """Joins items as in a sentence: `a`, `a and b`, `a, b, and c`."""
-    *most, last = items
-    return f"{', '.join(most)}{',' * (len(most) > 1)} and {last}" if most else last
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{low:.4f}\u2060–\u2060{high:.4f}"  # word joiners keep it on one line
-
-
 def _machine(run: Callable[[Inputs, str], Machine]) -> dict[str, Cell]:
     """Returns the rows about the machine and the versions of a run."""
-    fields = {
-        "Device": "device",
-        "Processor": "device_name",
-        "CPU threads per process": "threads",
-        "Python": "python",
-        "PyTorch": "torch",
-        "NumPy": "numpy",
-        "Albumentations": "albumentations",
+    return {
+        "Device": lambda i, n: run(i, n).device,
+        "Processor": lambda i, n: run(i, n).device_name,
+        "CPU threads per process": lambda i, n: str(run(i, n).threads),
+        "Python": lambda i, n: run(i, n).python,
+        "PyTorch": lambda i, n: run(i, n).torch,
+        "NumPy": lambda i, n: run(i, n).numpy,
+        "Albumentations": lambda i, n: run(i, n).albumentations,
     }
-    return {label: lambda i, n, field=field: str(getattr(run(i, n), field)) for label, field in fields.items()}
 
 
 # The rows of the tables that have a column for each network.
 RESULTS: dict[str, Cell] = {
     "Dice": lambda i, n: f"{i.scores[n].dice:.4f}",
-    "Dice, 95 % confidence interval": lambda i, n: _interval(i.scores[n].dice_low, i.scores[n].dice_high),
+    "Dice, 95% confidence interval": lambda i, n: f"{i.scores[n].dice_low:.4f} to {i.scores[n].dice_high:.4f}",
     "Dice at the original image size": lambda i, n: f"{i.scores[n].dice_original:.4f}",
     "IoU": lambda i, n: f"{i.scores[n].iou:.4f}",
     "Precision": lambda i, n: f"{i.scores[n].precision:.4f}",
@@ -148,8 +118,8 @@ RESULTS: dict[str, Cell] = {
     "Test loss": lambda i, n: f"{i.scores[n].loss:.4f}",
     "Validation Dice": lambda i, n: f"{i.trained[n].valid_dice:.4f}",
     "Selected epoch": lambda i, n: str(i.trained[n].epoch),
-    "Parameters": lambda i, n: count(i.trained[n].parameters),
-    "Training time": lambda i, n: duration(i.train_runs[n].seconds),
+    "Parameters": lambda i, n: f"{i.trained[n].parameters:,}",
+    "Training time, h:mm:ss": lambda i, n: str(timedelta(seconds=round(i.train_runs[n].seconds))),
 }
 TRAINING: dict[str, Cell] = {
     "Numeric precision": lambda i, n: i.train_runs[n].precision,
@@ -208,10 +178,6 @@ def breed_table(test: pd.DataFrame) -> list[dict[str, object]]:
         {"species": species, "breed": breed, "images": len(group), **group[list(NETWORKS)].mean().to_dict()}
         for (species, breed), group in test.groupby(["species", "breed"])
     ]
-
-
-def _tile_uri(picture: Picture, what: str) -> str:
-    return data_uri(tile(picture, what))
 
 
 def _svg_uri(draw: Callable[[Theme], Figure], theme: Theme) -> str:

@@ -10,7 +10,7 @@ PAGE = "report/index.html"
 
 
 def summary() -> str:
-    """Returns one line per network, with its test Dice and 95 % interval, and one for the report; no final newline.
+    """Returns one line per network, with its test Dice and 95% interval, and one for the report; no final newline.
 
     Raises:
         PetsegError: metrics/test.json is missing or damaged.
