@@ -56,10 +56,8 @@ def make_curve(epochs: int, place: int) -> pd.DataFrame:
 
 
 def machine(number: int) -> dict[str, object]:
-    versions = {
-        name: f"{number}.{place}.0" for place, name in enumerate(("python", "torch", "numpy", "albumentations"))
-    }
-    return {"device": f"cuda:{number}", "device_name": f"Processor {number}", "threads": 2 + number, **versions}
+    keys = ("device", "device_name", "python", "torch", "numpy", "albumentations")
+    return {key: f"{key} {number}" for key in keys} | {"threads": 2 + number}
 
 
 def write_network(root: Path, name: str, place: int, epochs: int) -> dict[str, float]:
@@ -115,7 +113,8 @@ def project(tmp_path, monkeypatch):
     """
 
     def make(count=12, breeds=BREEDS, epochs=6, networks=2):
-        text = re.sub(r"(?m)^epochs: \d+", f"epochs: {epochs}", COMMITTED.read_text(encoding="utf-8"))
+        text = re.sub(r"(?m)^  (lr|epochs|batch_size):.*", r"  \1:", COMMITTED.read_text(encoding="utf-8"))
+        text = re.sub(r"(?m)^epochs: \d+", f"epochs: {epochs}", text)
         (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
         values = params.load(tmp_path / "params.yaml")
         if networks == 1:

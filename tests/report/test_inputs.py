@@ -105,7 +105,7 @@ def test_files_of_other_images_are_refused(project):
     np.savez(inputs.predictions, **arrays | {"name": arrays["name"][::-1]})
     with pytest.raises(DataError, match=r"predictions\.npz cannot be used \(its images are not the test images"):
         read_masks(inputs, "unet", [0])
-    np.save(root / "data/packed/test/trimaps.npy", inputs.trimaps[:, ::2, ::2])
+    np.save(root / "data/packed/test/trimaps.npy", np.zeros((12, 32, 32), dtype=np.uint8))
     with pytest.raises(DataError, match=r"shape is \(12, 32, 32\), but .* say \(12, 64, 64\)"):
         load(values, root)
     path = root / "plots/test/scores.csv"
@@ -119,14 +119,9 @@ def test_a_name_that_looks_like_a_number_or_missing_value_stays_text(project):
     assert list(load(values, root).test["breed"]) == ["NA", "007", "NA", "007"]
 
 
-def test_masks_belong_to_their_network_and_row(project):
-    root, values = project()
-    inputs = load(values, root)
-    truth = np.load(root / "data/packed/test/trimaps.npy") != 2
-    for network, shift in (("unet", 3), ("resnet34_unet", -1)):
-        masks = read_masks(inputs, network, [5, 0, 5])
-        assert sorted(masks) == [0, 5]
-        assert all(np.array_equal(mask, np.roll(truth[row], shift, axis=1)) for row, mask in masks.items())
+def test_masks_of_another_type_or_shape_are_refused(project):
+    inputs = load(*reversed(project()))
+    truth = inputs.trimaps != 2
     names = inputs.test["name"].to_numpy(dtype=str)
     np.savez(inputs.predictions, name=names, unet=truth.astype(float), resnet34_unet=truth[:5])
     for network in ("unet", "resnet34_unet", "another"):
