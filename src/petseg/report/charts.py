@@ -69,7 +69,7 @@ def breeds(test: pd.DataFrame, theme: Theme) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_xlim(right=max(1.0, axes.get_xlim()[1]))
-    _network_legend(figure, axes, theme, "outside upper left")  # the chart is longer than a screen
+    _network_legend(figure, axes, theme, top=True)  # the chart is longer than a screen
     return figure
 
 
@@ -83,7 +83,7 @@ def distribution(test: pd.DataFrame, theme: Theme) -> Figure:
         color = theme.networks[name]
         axes.hist(test[name], bins=edges, histtype="stepfilled", color=color, alpha=0.18)
         axes.hist(test[name], bins=edges, histtype="step", color=color, lw=1.6)
-        axes.axvline(test[name].median(), color=color, lw=1.4, ls=(0, (1, 1.2)))
+        axes.axvline(float(np.median(test[name])), color=color, lw=1.4, ls=(0, (1, 1.2)))
     axes.yaxis.set_major_locator(_integer_ticks())
     axes.grid(axis="x", visible=False)
     axes.set_xlim(edges[0], 1.0)
@@ -96,7 +96,7 @@ def _breed_rows(test: pd.DataFrame) -> list[tuple[str, pd.DataFrame | None]]:
     rows: list[tuple[str, pd.DataFrame | None]] = []
     for species, of_species in test.groupby("species"):
         rows.append((f"{species} ({len(of_species)})", None))
-        groups = list(of_species.groupby("breed"))
+        groups = [(str(breed), scores) for breed, scores in of_species.groupby("breed")]
         groups.sort(key=lambda group: (-group[1][list(NETWORKS)].to_numpy().mean(), group[0]))
         rows.extend((f"{breed.replace('_', ' ')} ({len(scores)})", scores) for breed, scores in groups)
     return rows
@@ -106,7 +106,7 @@ def _integer_ticks() -> MaxNLocator:
     return MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
 
 
-def _network_legend(figure: Figure, axes: Axes, theme: Theme, place: str = "outside lower left") -> None:
+def _network_legend(figure: Figure, axes: Axes, theme: Theme, top: bool = False) -> None:
     keys = [axes.plot([], [], color=theme.networks[name], label=f"_{name}", lw=2.4)[0] for name in NETWORKS]
     labels = [network.label for network in NETWORKS.values()]
-    figure.legend(keys, labels, loc=place, ncols=min(3, len(labels)))
+    figure.legend(keys, labels, loc="outside upper left" if top else "outside lower left", ncols=min(3, len(labels)))

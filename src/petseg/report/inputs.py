@@ -197,7 +197,7 @@ def _read_curve(root: Path, name: str, params: Params, trained: TrainScores) -> 
 
 def _read_table(path: Path, stage: str, text: tuple[str, ...] = (), numbers: tuple[str, ...] = ()) -> pd.DataFrame:
     """Reads a CSV with at least these columns and one row; text such as `12` or `NA` stays text, numbers are finite."""
-    columns = {**dict.fromkeys(text, str), **dict.fromkeys(numbers, float)}
+    columns: dict[Any, Any] = {**dict.fromkeys(text, str), **dict.fromkeys(numbers, float)}
     with _reading(path, stage):
         table = pd.read_csv(path, dtype=columns, keep_default_na=False)
         if absent := [column for column in columns if column not in table.columns]:
@@ -220,7 +220,7 @@ def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 def _by_network(kind: type[_Record], names: Iterable[str]) -> Any:
     """Returns the type of a JSON object that has a record for each of the networks `names`."""
-    return TypedDict("ByNetwork", dict.fromkeys(names, kind))
+    return TypedDict("ByNetwork", dict.fromkeys(names, kind))  # pyright: ignore[reportArgumentType]
 
 
 def _read_json(path: Path, stage: str, kind: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -172,12 +173,10 @@ def split_table(splits: pd.DataFrame) -> dict[str, dict[str, int]]:
     return table
 
 
-def breed_table(test: pd.DataFrame) -> list[dict[str, object]]:
+def breed_table(test: pd.DataFrame) -> list[dict[str, Any]]:
     """Returns for each breed, by species and name: species, breed, number of images, and each network's mean Dice."""
-    return [
-        {"species": species, "breed": breed, "images": len(group), **group[list(NETWORKS)].mean().to_dict()}
-        for (species, breed), group in test.groupby(["species", "breed"])
-    ]
+    groups: Any = test.groupby(["species", "breed"])
+    return groups[list(NETWORKS)].mean().assign(images=groups.size()).reset_index().to_dict("records")
 
 
 def _svg_uri(draw: Callable[[Theme], Figure], theme: Theme) -> str:

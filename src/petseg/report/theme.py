@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -51,13 +52,13 @@ def svg(draw: Callable[[Theme], Figure], theme: Theme) -> str:
     return text[text.index("<svg") :]
 
 
-def _save(figure: Figure, **options: object) -> bytes:
+def _save(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, **options)
     return buffer.getvalue()
 
 
-def _settings(theme: Theme) -> dict[str, object]:
+def _settings(theme: Theme) -> Any:
     return {
         "figure.facecolor": theme.background,
         "axes.facecolor": theme.background,

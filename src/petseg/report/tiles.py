@@ -44,14 +44,15 @@ def load_pictures(inputs: Inputs, rows: Iterable[int]) -> dict[int, Picture]:
     """Reads the pictures of some rows of the test split."""
     rows = sorted(set(rows))
     masks = {name: read_masks(inputs, name, rows) for name in NETWORKS}
+    test = inputs.test.to_dict("records")
     return {
         row: Picture(
-            name=inputs.test["name"][row],
-            breed=inputs.test["breed"][row],
+            name=test[row]["name"],
+            breed=test[row]["breed"],
             image=np.array(inputs.images[row]),
             truth=np.array(inputs.trimaps[row]) != 2,
             masks={name: masks[name][row] for name in NETWORKS},
-            dice={name: float(inputs.test[name][row]) for name in NETWORKS},
+            dice={name: test[row][name] for name in NETWORKS},
         )
         for row in rows
     }
