@@ -21,7 +21,7 @@ from petseg.report.inputs import load
 from petseg.report.page import Report, loss_words
 from petseg.report.provenance import Commit, commit
 from petseg.report.theme import DARK, LIGHT
-from petseg.report.tiles import data_uri, load_pictures, tile
+from petseg.report.tiles import data_uri, load_pictures, mask_tile, photo_tile
 from support.paths import ROOT
 
 HERE = Commit("0123456789abcdef0123456789abcdef01234567", ())
@@ -159,7 +159,9 @@ def test_each_tile_shows_its_image_with_its_network(project, networks):
 def check_tiles(figure, picture, contents):
     boxes = figure.findall("div[@class='tiles']/div")
     for box, what in zip(boxes, contents, strict=True):
-        assert box.find("img").get("src") == data_uri(tile(picture, what))
+        mask = picture.truth if what == "truth" else picture.masks.get(what)
+        tile = photo_tile(picture.image) if mask is None else mask_tile(picture.image, picture.truth, mask)
+        assert box.find("img").get("src") == data_uri(tile)
         label = {"truth": "ground truth"}.get(what, what)
         told = f"{LABELS[what]} {picture.dice[what]:.3f}" if what in NETWORKS else label
         assert text_of(box.find("div")) == told

@@ -12,7 +12,16 @@ from petseg.report import pictures
 from petseg.report.inputs import load
 from petseg.report.selection import extreme_rows, sample_rows
 from petseg.report.theme import LIGHT
-from petseg.report.tiles import FALSE_NEGATIVE, FALSE_POSITIVE, TILE, data_uri, load_pictures, mask_tile, photo_tile
+from petseg.report.tiles import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    TILE,
+    data_uri,
+    load_pictures,
+    mask_tile,
+    photo_tile,
+    tile,
+)
 
 
 def table(**columns: list) -> pd.DataFrame:
@@ -86,11 +95,15 @@ def test_figures_show_each_network_in_its_row(project, networks):
     assert [axes.get_ylabel() for axes in grid[:, 0]] == ["image", "ground truth", *labels]
     for row, name in enumerate(inputs.scores, 2):
         assert [axes.get_xlabel() for axes in grid[row]] == [f"Dice {dice:.3f}" for dice in inputs.test[name][:5]]
+        for axes, picture in zip(grid[row], loaded.values(), strict=True):
+            assert np.array_equal(axes.images[0].get_array(), tile(picture, name))
     ranked = {name: dict(zip(("best", "median", "worst"), loaded.values(), strict=False)) for name in inputs.scores}
     grid = np.reshape(pictures.extremes(ranked, LIGHT).axes, (networks, 6))
     assert [axes.get_ylabel() for axes in grid[:, 0]] == labels
     for row, name in enumerate(ranked):
         assert [axes.get_xlabel() for axes in grid[row, 1::2]] == [f"Dice {dice:.3f}" for dice in inputs.test[name][:3]]
+        for axes, picture in zip(grid[row, 1::2], loaded.values(), strict=False):
+            assert np.array_equal(axes.images[0].get_array(), tile(picture, name))
 
 
 def test_a_data_uri_holds_the_picture():
