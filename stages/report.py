@@ -1,4 +1,4 @@
-"""Draws the figures under plots/ and writes the page report/index.html, from what the earlier stages wrote."""
+"""Draws the figures plots/*.png and writes the page report/index.html."""
 
 import _here  # noqa: F401
 

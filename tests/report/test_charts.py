@@ -1,29 +1,26 @@
-"""Charts, read back from their Figure objects."""
+"""The charts, read back from their Figure objects, and the Vega templates of DVC's plots."""
 
+import json
+import re
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 
+from petseg.config.networks import NETWORKS
 from petseg.report import charts
 from petseg.report.theme import DARK, LIGHT, png, svg
+from support.paths import ROOT
+
+KEPT = {"unet": 3, "resnet34_unet": 6}
 
 
-def curve(epochs: int, speed: float) -> pd.DataFrame:
-    epoch = np.arange(1, epochs + 1)
-    fall = np.exp(-speed * epoch)
-    losses = {"train_loss": fall + 0.1, "valid_loss": fall + 0.2}
-    return pd.DataFrame({"epoch": epoch, **losses, "train_dice": 1 - fall, "valid_dice": 0.95 - fall})
-
-
-def lines(axes) -> dict:
-    return {line.get_label(): line for line in axes.get_lines()}
-
-
-@pytest.fixture
-def tables():
-    return {"unet": curve(6, 0.3), "resnet34_unet": curve(6, 0.5)}
+def legend(figure) -> dict[str, str]:
+    """Colors of the figure's legend by label."""
+    (keys,) = figure.legends
+    return {text.get_text(): line.get_color() for text, line in zip(keys.get_texts(), keys.get_lines(), strict=True)}
 
 
 @pytest.fixture
@@ -33,38 +30,36 @@ def scores():
     return pd.DataFrame({"breed": breeds, "species": ["dog", "dog", "cat", "dog"], **dice})
 
 
-KEPT = {"unet": 3, "resnet34_unet": 6}
-
-
 @pytest.mark.parametrize("quantity", ["dice", "loss"])
-def test_train_is_solid_valid_is_dashed_and_colours_are_the_networks(tables, quantity):
-    drawn = lines(charts.curves(tables, KEPT, quantity, "title", LIGHT).axes[0])
-    for name, label in (("unet", "UNet"), ("resnet34_unet", "ResNet34-UNet")):
+def test_curves_have_the_color_of_the_network_and_the_style_of_the_split(curve, quantity):
+    tables = {name: curve(6, place) for place, name in enumerate(NETWORKS)}
+    figure = charts.curves(tables, KEPT, quantity, "title", LIGHT)
+    (axes,) = figure.axes
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for name, table in tables.items():
         for split, style in (("train", "-"), ("valid", "--")):
-            line = drawn[f"{label}, {split}"]
-            assert line.get_linestyle() == style
-            assert line.get_color() == LIGHT.networks[name]
+            line = lines[f"_{name} {split}"]
+            assert (line.get_linestyle(), line.get_color()) == (style, LIGHT.networks[name])
             assert np.array_equal(line.get_xdata(), [1, 2, 3, 4, 5, 6])
-            assert np.array_equal(line.get_ydata(), tables[name][f"{split}_{quantity}"])
+            assert np.array_equal(line.get_ydata(), table[f"{split}_{quantity}"])
+        dot = lines[f"_{name} kept"]
+        assert (dot.get_marker(), dot.get_color()) == ("o", LIGHT.networks[name])
+        assert (*dot.get_xdata(), *dot.get_ydata()) == (KEPT[name], table[f"valid_{quantity}"][KEPT[name] - 1])
+    styles = axes.get_legend()
+    assert [text.get_text() for text in styles.get_texts()] == ["training", "validation"]
+    assert [line.get_linestyle() for line in styles.get_lines()] == ["-", "--"]
+    assert legend(figure) == {"UNet": "#0072b2", "ResNet34-UNet": "#d55e00"}
 
 
-def test_the_dot_is_the_epoch_that_was_kept(tables):
-    for quantity in ("dice", "loss"):
-        axes = charts.curves(tables, KEPT, quantity, "title", LIGHT).axes[0]
-        dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
-        assert [dot.get_xdata()[0] for dot in dots] == [3, 6]
-        assert dots[0].get_ydata()[0] == tables["unet"][f"valid_{quantity}"][2]
-
-
-def test_one_epoch_is_seen_as_dots(tables):
-    tables = {name: table.head(1) for name, table in tables.items()}
-    drawn = charts.curves(tables, {"unet": 1, "resnet34_unet": 1}, "dice", "title", LIGHT).axes[0].get_lines()
-    assert len(drawn) == 4
-    assert all(line.get_marker() == "o" for line in drawn)
+def test_one_epoch_is_drawn_as_dots(curve):
+    figure = charts.curves({"unet": curve(1, 0)}, {"unet": 1}, "dice", "title", LIGHT)
+    drawn = [line for line in figure.axes[0].get_lines() if len(line.get_xdata())]
+    assert [line.get_marker() for line in drawn] == ["o"] * 3
 
 
 def test_breeds_have_counts_and_means_in_order(scores):
-    axes = charts.breeds(scores, LIGHT).axes[0]
+    figure = charts.breeds(scores, LIGHT)
+    (axes,) = figure.axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ["cat (1)", "Bengal (1)", "dog (3)", "beagle (2)", "pug (1)"]
     dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
@@ -72,38 +67,34 @@ def test_breeds_have_counts_and_means_in_order(scores):
     blue, orange = LIGHT.networks["unet"], LIGHT.networks["resnet34_unet"]
     means = {(1, blue): 0.8, (1, orange): 0.85, (3, blue): 0.8, (3, orange): 0.85, (4, blue): 0.5, (4, orange): 0.6}
     assert placed == pytest.approx(means)
-    (reach,) = (line for line in axes.get_lines() if len(line.get_xdata()) == 2 and line.get_color() == blue)
-    assert np.ptp(reach.get_xdata()) / 2 == pytest.approx(0.1)  # s / sqrt(2) of 0.9 and 0.7
+    (bar,) = (line for line in axes.get_lines() if len(line.get_xdata()) == 2 and line.get_color() == blue)
+    assert np.ptp(bar.get_xdata()) / 2 == pytest.approx(0.1)  # s / sqrt(2) of 0.9 and 0.7
+    assert legend(figure) == {"UNet": blue, "ResNet34-UNet": orange}
 
 
 def test_37_breeds_do_not_overlap():
-    count = 37 * 3
-    breeds = [f"breed_{index % 37:02}" for index in range(count)]
-    dice = np.linspace(0.5, 0.95, count)
-    scores = pd.DataFrame({"breed": breeds, "species": "cat", "unet": dice, "resnet34_unet": dice})
-    figure = charts.breeds(scores, LIGHT)
+    dice = np.linspace(0.5, 0.95, 37 * 3)
+    breeds = [f"breed_{index % 37:02}" for index in range(len(dice))]
+    figure = charts.breeds(pd.DataFrame({"breed": breeds, "species": "cat", **dict.fromkeys(NETWORKS, dice)}), LIGHT)
     figure.draw_without_rendering()
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
     assert all(above.y0 > below.y1 for above, below in pairwise(boxes))
     assert all(box.x0 >= 0 for box in boxes)
 
 
-def test_every_image_is_counted_also_at_the_ends():
-    dice = [0.0, 1.0, 0.5, 0.92]
-    scores = pd.DataFrame({"unet": dice, "resnet34_unet": [1.0] * 4})
-    axes = charts.distribution(scores, LIGHT).axes[0]
-    edges = np.arange(51) / 50
-    blue = axes.patches[0].get_xy()
-    assert blue[:, 0].min() == 0
+def test_the_histogram_counts_every_image_also_at_the_ends():
+    scores = pd.DataFrame({"unet": [0.0, 1.0, 0.5, 0.92], "resnet34_unet": [1.0] * 4})
+    figure = charts.distribution(scores, LIGHT)
+    (axes,) = figure.axes
+    outlines = {patch.get_edgecolor(): patch.get_xy() for patch in axes.patches if not patch.get_fill()}
     assert axes.get_xlim() == (0.0, 1.0)
-    heights = [blue[(np.isclose(blue[:, 0], edge)), 1].max() for edge in edges]
-    assert heights[0] == 1
-    assert heights[50] == 1
-    medians = [line.get_xdata()[0] for line in axes.get_lines() if len(line.get_xdata())]
-    assert medians == pytest.approx([0.71, 1.0])
+    heights = [[outline[np.isclose(outline[:, 0], x), 1].max() for x in (0, 0.5, 1)] for outline in outlines.values()]
+    assert heights == [[1, 1, 1], [0, 0, 4]]
+    medians = {line.get_color(): line.get_xdata()[0] for line in axes.get_lines() if len(line.get_xdata())}
+    assert medians == {LIGHT.networks["unet"]: 0.71, LIGHT.networks["resnet34_unet"]: 1.0}
 
 
-def test_bytes_are_the_same_each_time_and_differ_by_theme(scores):
+def test_equal_figures_have_equal_bytes_and_themes_differ(scores):
     def draw(theme):
         return charts.breeds(scores, theme)
 
@@ -118,3 +109,49 @@ def test_a_breed_is_neither_markup_nor_formula(scores):
     scores["breed"] = "<b>$x^2$</b> & co"
     text = svg(lambda theme: charts.breeds(scores, theme), LIGHT)
     assert "&lt;b&gt;$x^2$&lt;/b&gt; &amp; co (3)</text>" in text
+
+
+def fill_template(name: str, rows: list[dict], x: str, y: str) -> str:
+    """Fills a template as DVC does, and renders it as SVG."""
+    text = (ROOT / f".dvc/plots/{name}.json").read_text(encoding="utf-8")
+    text = text.replace('"<DVC_METRIC_DATA>"', json.dumps(rows))
+    for key, value in (("X", x), ("Y", y), ("X_LABEL", x), ("Y_LABEL", y), ("TITLE", "title")):
+        text = text.replace(f"<DVC_METRIC_{key}>", value)
+    return vl_convert.vegalite_to_svg(text)
+
+
+def test_curves_on_dvcs_page_are_colored_in_the_order_of_the_networks():
+    networks = ["unet", "resnet34_unet", "slim"]
+    rows = [
+        {"rev": "main", "filename": f"plots/train/{name}.csv", "field": f"{split}_dice", "epoch": epoch, "value": 0.5}
+        for name in networks
+        for split in ("train", "valid")
+        for epoch in (1, 2)
+    ]
+    text = fill_template("curves", rows, "epoch", "value")
+    lines = re.findall(r'<path aria-label="[^"]*network: (\w+); split: (\w+)[^"]*"[^>]*line mark"[^>]*>', text)
+    assert sorted(lines) == sorted((name, split) for name in networks for split in ("train", "valid"))
+    colors = dict(re.findall(r'network: (\w+); split: train[^"]*"[^>]*line mark"[^>]*stroke="(#\w+)"', text))
+    assert colors == {"unet": "#0072b2", "resnet34_unet": "#d55e00", "slim": "#009e73"}
+
+
+def test_bars_on_dvcs_page_have_the_order_of_the_networks():
+    rows = [
+        {"rev": "main", "network": name, "dice": dice, "dice_low": dice - 0.1, "dice_high": dice + 0.1}
+        for name, dice in (("unet", 0.5), ("resnet34_unet", 0.25))
+    ]
+    text = fill_template("bars", rows, "network", "dice")
+    bars = re.findall(r'label="network: (\w+);[^"]*mean: ([\d.]+)[^>]*roledescription="bar" d="M([\d.]+),', text)
+    assert [bar[:2] for bar in sorted(bars, key=lambda bar: float(bar[2]))] == [
+        ("unet", "0.5000"),
+        ("resnet34_unet", "0.2500"),
+    ]
+
+
+def test_pairs_on_dvcs_page_have_a_point_per_image_and_the_diagonal():
+    rows = [{"rev": "main", "name": f"n{index}", "unet": 0.5 + index / 8, "other": 0.6} for index in range(3)]
+    text = fill_template("pairs", rows, "unet", "other")
+    assert len(re.findall(r'unet: 0.[^"]*other: 0.6[^>]*roledescription="point"', text)) == 3
+    ((line),) = re.findall(r'roledescription="line mark" d="M([^"]*)"', text)
+    points = [tuple(map(float, point.split(","))) for point in line.split("L")]
+    assert all(x + y == pytest.approx(points[0][1]) for x, y in points)  # y points down

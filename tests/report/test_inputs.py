@@ -1,9 +1,9 @@
-"""Reading: what belongs together is read, what is missing or foreign ends in a sentence that names the stage."""
+"""Reading: files that belong together are read; a missing, damaged or foreign file is named with its stage."""
 
 import json
-import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from petseg.report.inputs import load, read_masks
@@ -14,6 +14,7 @@ FILES = {
     "data/packed/test/images.npy": "split",
     "data/packed/test/trimaps.npy": "split",
     "data/predictions.npz": "evaluate",
+    "data/evaluate.run.json": "evaluate",
     "metrics/test.json": "evaluate",
     "plots/test/scores.csv": "evaluate",
     "plots/train/unet.csv": "train_unet",
@@ -22,113 +23,121 @@ FILES = {
 }
 
 
-def test_rows_are_the_packed_ones_even_where_the_scores_are_in_another_order(project):
+def edit_json(path, *keys, value=None):
+    """Sets the entry at `keys` of a JSON file, or removes it if `value` is None."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    inner = content
+    for key in keys[:-1]:
+        inner = inner[key]
+    if value is None:
+        del inner[keys[-1]]
+    else:
+        inner[keys[-1]] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_rows_have_the_order_of_the_packed_arrays(project):
     root, values = project()
-    before = load(values, root).test
+    before = load(values, root)
     path = root / "plots/test/scores.csv"
     header, *rows = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([header, *reversed(rows)]) + "\n", encoding="utf-8")
     after = load(values, root).test
     assert list(after["name"])[:2] == ["Bengal_0", "Birman_1"]
-    assert after.equals(before)
-
-
-def test_images_stay_on_disk(project):
-    root, values = project()
-    assert isinstance(load(values, root).images, np.memmap)
+    assert after.equals(before.test)
+    assert isinstance(before.images, np.memmap)
 
 
 @pytest.mark.parametrize(("path", "stage"), FILES.items())
-def test_a_missing_file_names_the_stage_that_writes_it(project, path, stage):
-    root, values = project()
-    (root / path).unlink()
-    with pytest.raises(PetsegError, match=rf"{path} is missing; run `dvc repro {stage}` first"):
-        load(values, root)
-
-
-@pytest.mark.parametrize(("path", "stage"), FILES.items())
-def test_a_damaged_file_names_the_stage_too(project, path, stage):
+def test_a_missing_or_damaged_file_is_named_with_its_stage(project, path, stage):
     root, values = project()
     (root / path).write_bytes(b"{ no, such, file")
     with pytest.raises(DataError, match=rf"{path} cannot be used .*run `dvc repro {stage}`"):
+        read_masks(load(values, root), "unet", [0])
+    (root / path).unlink()
+    with pytest.raises(PetsegError, match=rf"{path} is missing; run `dvc repro {stage}` first"):
+        read_masks(load(values, root), "unet", [0])
+
+
+@pytest.mark.parametrize(
+    ("path", "keys", "value", "words"),
+    [
+        ("metrics/test.json", ("resnet34_unet", "iou"), "high", r"resnet34_unet\.iou"),
+        ("metrics/test.json", ("unet", "loss"), None, r"unet\.loss: Field required"),
+        ("metrics/test.json", ("unet",), None, "unet: Field required"),
+        (
+            "metrics/train_unet.json",
+            ("unet", "valid_dice"),
+            0.5,
+            "valid_dice of epoch 6 is not that of metrics/train_u",
+        ),
+        ("metrics/train_unet.json", ("unet", "epoch"), 7, "valid_dice of epoch 7"),
+        ("data/evaluate.run.json", ("precision", "resnet34_unet"), None, "it has no resnet34_unet"),
+        ("models/unet.run.json", ("precision",), None, "precision: Field required"),
+    ],
+)
+def test_a_wrong_or_missing_entry_is_named(project, path, keys, value, words):
+    root, values = project()
+    edit_json(root / path, *keys, value=value)
+    with pytest.raises(DataError, match=words):
         load(values, root)
 
 
-def test_a_metric_that_is_no_number_is_named(project):
+@pytest.mark.parametrize("quantity", ["loss", "cross_entropy", "soft_dice", "dice"])
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_a_curve_needs_every_column_with_finite_numbers(project, split, quantity):
     root, values = project()
-    path = root / "metrics/test.json"
-    scores = json.loads(path.read_text(encoding="utf-8"))
-    scores["resnet34_unet"]["iou"] = "high"
-    path.write_text(json.dumps(scores), encoding="utf-8")
-    with pytest.raises(DataError, match=r"resnet34_unet\.iou"):
+    path, column = root / "plots/train/unet.csv", f"{split}_{quantity}"
+    table = pd.read_csv(path)
+    table.drop(columns=column).to_csv(path, index=False)
+    with pytest.raises(DataError, match=f"it has no column {column}"):
+        load(values, root)
+    table.assign(**{column: np.inf}).to_csv(path, index=False)
+    with pytest.raises(DataError, match=f"{column} is not a finite number"):
         load(values, root)
 
 
-def test_predictions_of_other_images_are_refused(project):
+def test_files_of_other_images_are_refused(project):
     root, values = project()
-    path = root / "data/predictions.npz"
-    with np.load(path) as old:
-        np.savez(path, name=old["name"][::-1], unet=old["unet"], resnet34_unet=old["resnet34_unet"])
-    with pytest.raises(DataError, match=r"predictions\.npz is not of the test images"):
+    inputs = load(values, root)
+    with np.load(inputs.predictions) as old:
+        arrays = dict(old)
+    np.savez(inputs.predictions, **arrays | {"name": arrays["name"][::-1]})
+    with pytest.raises(DataError, match=r"predictions\.npz cannot be used \(its images are not the test images"):
+        read_masks(inputs, "unet", [0])
+    np.save(root / "data/packed/test/trimaps.npy", np.zeros((12, 32, 32), dtype=np.uint8))
+    with pytest.raises(DataError, match=r"shape is \(12, 32, 32\), but .* say \(12, 64, 64\)"):
         load(values, root)
-
-
-def test_scores_of_other_images_are_refused(project):
-    root, values = project()
     path = root / "plots/test/scores.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("Bengal_0,", "Bengal_99,"), encoding="utf-8")
-    with pytest.raises(DataError, match=r"scores\.csv is not of the test images"):
+    with pytest.raises(DataError, match=r"scores\.csv cannot be used \(its images are not the test images"):
         load(values, root)
 
 
-def test_images_of_another_size_are_refused(project):
-    root, values = project()
-    np.save(root / "data/packed/test/images.npy", np.zeros((12, 32, 32, 3), dtype=np.uint8))
-    with pytest.raises(DataError, match="12 test images of 64 pixels"):
-        load(values, root)
-
-
-def test_a_name_that_looks_like_a_number_or_like_nothing_stays_text(project):
+def test_a_name_that_looks_like_a_number_or_missing_value_stays_text(project):
     root, values = project(count=4, breeds=(("NA", "cat"), ("007", "dog")))
     assert list(load(values, root).test["breed"]) == ["NA", "007", "NA", "007"]
 
 
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_masks_are_those_of_their_rows(tmp_path, save):
-    masks = np.random.default_rng(0).random((7, 5, 5)) > 0.5
-    save(tmp_path / "p.npz", unet=masks, resnet34_unet=~masks)
-    read = read_masks(tmp_path / "p.npz", "unet", [5, 0, 5])
-    assert sorted(read) == [0, 5]
-    assert all(np.array_equal(read[row], masks[row]) for row in read)
-    assert np.array_equal(read_masks(tmp_path / "p.npz", "resnet34_unet", [6])[6], ~masks[6])
+def test_masks_of_another_type_or_shape_are_refused(project):
+    inputs = load(*reversed(project()))
+    truth = inputs.trimaps != 2
+    names = inputs.test["name"].to_numpy(dtype=str)
+    np.savez(inputs.predictions, name=names, unet=truth.astype(float), resnet34_unet=truth[:5])
+    for network in ("unet", "resnet34_unet", "another"):
+        with pytest.raises(DataError, match=f"predictions.npz cannot be used .*{network}"):
+            read_masks(inputs, network, [0])
 
 
-def test_masks_need_the_network_and_the_rows(tmp_path):
-    np.savez(tmp_path / "p.npz", unet=np.zeros((2, 4, 4), dtype=bool), resnet34_unet=np.zeros((2, 4, 4)))
-    with pytest.raises(DataError, match="cannot be used"):
-        read_masks(tmp_path / "p.npz", "unet", [2])
-    with pytest.raises(DataError, match="no bool array"):
-        read_masks(tmp_path / "p.npz", "resnet34_unet", [0])
-    shutil.move(tmp_path / "p.npz", tmp_path / "q.npz")
-    with pytest.raises(PetsegError, match="is missing"):
-        read_masks(tmp_path / "p.npz", "unet", [0])
-
-
-def test_a_training_with_patience_may_have_ended_early(project):
+def test_only_training_with_patience_may_stop_early(project):
     root, values = project(epochs=6)
-    curve = root / "plots/train/unet.csv"
-    text = curve.read_text()
-    curve.write_text("\n".join(text.splitlines()[:4]) + "\n")
+    path = root / "plots/train/resnet34_unet.csv"
+    table = pd.read_csv(path)
     patient = values.model_copy(update={"train": values.train.model_copy(update={"patience": 2})})
-    assert len(load(patient, root).curves["unet"]) == 3
-    curve.write_text(text + text.splitlines()[-1].replace("6,", "7,", 1) + "\n")
+    table.head(5).to_csv(path, index=False)
+    assert len(load(patient, root).curves["resnet34_unet"]) == 5
+    with pytest.raises(DataError, match=r"has 5 epochs, params.yaml says 6.*run `dvc repro train_resnet34_unet`"):
+        load(values, root)
+    pd.concat([table, table.tail(1).assign(epoch=7)]).to_csv(path, index=False)
     with pytest.raises(DataError, match="has 7 epochs"):
         load(patient, root)
-
-
-def test_curves_of_a_training_that_was_stopped_are_refused(project):
-    root, values = project(epochs=6)
-    curve = root / "plots/train/unet.csv"
-    curve.write_text("\n".join(curve.read_text().splitlines()[:4]) + "\n")
-    with pytest.raises(DataError, match=r"unet.csv has 3 epochs, params.yaml says 6; run `dvc repro train_unet`"):
-        load(values, root)

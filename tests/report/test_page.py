@@ -1,144 +1,246 @@
 """The page, the PNG files, the last lines of `make repro`, and the stage itself."""
 
+import base64
 import io
 import json
 import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
-from pathlib import Path
+import xml.etree.ElementTree as ET
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from petseg.config import params
+from petseg.config.networks import NETWORKS
 from petseg.config.training import LossParams
 from petseg.report import summary
 from petseg.report.inputs import load
-from petseg.report.page import Report, breed_table, count, duration, loss_words, split_table
+from petseg.report.page import Report, loss_words
 from petseg.report.provenance import Commit, commit
+from petseg.report.theme import DARK, LIGHT
+from petseg.report.tiles import data_uri, load_pictures, mask_tile, photo_tile
+from support.paths import ROOT
 
-PROJECT = Path(__file__).resolve().parents[2]
 HERE = Commit("0123456789abcdef0123456789abcdef01234567", ())
 FIGURES = {f"{name}.png" for name in ("curves_dice", "curves_loss", "samples", "extremes", "breeds", "distribution")}
-
-
-class Page(HTMLParser):
-    """Collects tags, their attributes and all text."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags, self.texts, self.open = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "img", "source", "br", "link"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
+LABELS = {"unet": "UNet", "resnet34_unet": "ResNet34-UNet", "slim": "Slim & Co"}
 
 
 def page_of(root, values, at=HERE) -> str:
     return Report(load(values, root), at).page()
 
 
-def test_the_page_is_whole_and_needs_nothing_else(project):
-    root, values = project()
-    text = page_of(root, values)
-    page = Page(text)
-    assert page.open == []
-    for tag, attributes in page.tags:
-        assert tag not in ("script", "link", "iframe", "object")
+def parse(page: str) -> ET.Element:
+    """The page as a tree; fails if a tag is not closed or a character not escaped."""
+    void = re.sub(r"<(meta|img|source)\b([^>]*)>", r"<\1\2/>", page.removeprefix("<!doctype html>"))
+    return ET.fromstring(void)
+
+
+def text_of(element: ET.Element) -> str:
+    return " ".join("".join(element.itertext()).replace("\u2060", "").split())
+
+
+def table_of(page: ET.Element, heading: str) -> dict[str, dict[str, str]]:
+    """The first table after a heading: texts by the headers of row and column."""
+    elements = list(page.iter())
+    start = next(
+        i for i, each in enumerate(elements) if each.tag in ("h2", "h3", "summary") and text_of(each) == heading
+    )
+    table = next(each for each in elements[start:] if each.tag == "table")
+    columns = [text_of(cell) for cell in table.find("thead/tr")][1:]
+    rows = [[text_of(cell) for cell in row] for row in table.findall("tbody/tr")]
+    return {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows}
+
+
+def expected(cells) -> dict[str, str]:
+    """`cells(name, place)` for each network, under its label."""
+    return {LABELS[name]: cells(name, place) for place, name in enumerate(NETWORKS)}
+
+
+def read_json(path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("networks", [1, 2, 3])
+def test_each_number_is_in_its_row_and_column(project, networks):
+    root, values = project(networks=networks)
+    page = parse(page_of(root, values))
+    scores = read_json(root / "metrics/test.json")
+    trained = {name: read_json(root / f"metrics/train_{name}.json")[name] for name in NETWORKS}
+    runs = {name: read_json(root / f"models/{name}.run.json") for name in NETWORKS}
+    labels = ("Dice", "Dice at the original image size", "IoU", "Precision", "Recall", "Test loss")
+    keys = dict(zip(labels, ("dice", "dice_original", "iou", "precision", "recall", "loss"), strict=True))
+    interval = expected(lambda name, _: f"{scores[name]['dice_low']:.4f} to {scores[name]['dice_high']:.4f}")
+    assert table_of(page, "Results") == {
+        **{label: expected(lambda name, _, key=key: f"{scores[name][key]:.4f}") for label, key in keys.items()},
+        "Dice, 95% confidence interval": interval,
+        "Validation Dice": expected(lambda name, _: f"{trained[name]['valid_dice']:.4f}"),
+        "Selected epoch": expected(lambda _, place: ("6", "5", "4")[place]),
+        "Parameters": expected(lambda _, place: f"1,942,2{89 + place}"),
+        "Training time, h:mm:ss": expected(lambda _, place: ("0:01:35", "0:02:36", "0:03:37")[place]),
+    }
+    headline = [text_of(box) for box in page.find(".//div[@class='headline']")]
+    assert headline == [
+        f"{label}{scores[name]['dice']:.4f} test Dice, 95% confidence interval {interval[label]}"
+        for name, label in zip(NETWORKS, interval, strict=True)
+    ]
+    machine = ("Device", "Processor", "CPU threads per process", "Python", "PyTorch", "NumPy", "Albumentations")
+    keys = ("device", "device_name", "threads", "python", "torch", "numpy", "albumentations")
+    keys = dict(zip(machine, keys, strict=True)) | {"Numeric precision": "precision"}
+    assert table_of(page, "Training run") == {
+        **{label: expected(lambda name, _, key=key: str(runs[name][key])) for label, key in keys.items()},
+        "Processes": expected(lambda _, place: str(7 + place)),
+        "Images per second": expected(lambda _, place: f"{61 + place}.3"),
+        "Data SHA-256, first 8 digits": expected(lambda _, place: f"{place}bcdef01"),
+        "Started (UTC)": expected(lambda _, place: f"2026-02-0{3 + place} 04:05"),
+    }
+    evaluation = read_json(root / "data/evaluate.run.json")
+    assert table_of(page, "Evaluation run") == {
+        **{label: expected(lambda name, _, key=key: str(evaluation[key])) for label, key in keys.items()},
+        "Numeric precision": expected(lambda name, _: evaluation["precision"][name]),
+    }
+
+
+@pytest.mark.parametrize("networks", [1, 2, 3])
+def test_parameters_breeds_and_splits_are_in_their_row_and_column(project, networks):
+    root, values = project(networks=networks)
+    unet = values.network("unet").model_copy(update={"lr": 0.00025, "upsampling": "bilinear"})
+    values = values.model_copy(update={"unet": unet})
+    page = parse(page_of(root, values))
+    lr = expected(lambda _, place: ("0.00025", str(values.lr), "0.125")[place])
+    assert table_of(page, "Parameters")["lr"] == lr
+    used = {name: values.training(name).flat() for name in NETWORKS}
+    settings = table_of(page, "All training parameters")
+    assert settings.keys() == {key for values in used.values() for key in values if key != "network"}
+    for key, cells in settings.items():
+        shown = {name: json.dumps(own.get(key, "–"), ensure_ascii=False).strip('"') for name, own in used.items()}
+        assert cells == expected(lambda name, _, shown=shown: shown[name])
+    test = pd.read_csv(root / "plots/test/scores.csv")
+    means, medians = test.groupby("breed").mean(numeric_only=True), test.median(numeric_only=True)
+    breeds = table_of(page, "Table of scores by breed")
+    for row, breed in (("Bengal, cat", "Bengal"), ("great pyrenees, dog", "great_pyrenees")):
+        assert breeds[row] == {"Images": "3"} | expected(lambda name, _, breed=breed: f"{means[name][breed]:.4f}")
+    told = ", ".join(f"{label} {median}" for label, median in expected(lambda n, _: f"{medians[n]:.4f}").items())
+    assert f"Dotted lines: medians, {told}." in text_of(page)
+    assert table_of(page, "Data") == {
+        "train": {"Images": "2", "cat": "2", "dog": "0", "Breeds": "2"},
+        "valid": {"Images": "1", "cat": "0", "dog": "1", "Breeds": "1"},
+        "test": {"Images": "12", "cat": "6", "dog": "6", "Breeds": "4"},
+    }
+    assert ("paired" in text_of(page.find(".//section[@aria-labelledby='scores']"))) == (networks > 1)
+
+
+@pytest.mark.parametrize("networks", [2, 3])
+def test_each_tile_shows_its_image_with_its_network(project, networks):
+    root, values = project(networks=networks)
+    report = Report(load(values, root), HERE)
+    page = parse(report.page())
+    test = report.inputs.test
+    loaded = load_pictures(report.inputs, range(len(test)))
+    by_name = {picture.name: picture for picture in loaded.values()}
+
+    def figures(section):
+        return page.findall(f".//section[@aria-labelledby='{section}']//figure")
+
+    for figure in figures("samples"):
+        picture = by_name[text_of(figure.find("figcaption/small"))]
+        check_tiles(figure, picture, ["image", "truth", *NETWORKS])
+    ranks = [(name, rank) for name in NETWORKS for rank in ("Best", "Median", "Worst")]
+    for figure, (name, rank) in zip(figures("extremes"), ranks, strict=True):
+        order = test.sort_values(name, ascending=False, kind="stable").index
+        picture = loaded[order[{"Best": 0, "Median": len(order) // 2, "Worst": -1}[rank]]]
+        assert text_of(figure.find("figcaption")) == f"{rank}{picture.breed.replace('_', ' ')}, {picture.name}"
+        check_tiles(figure, picture, ["image", name])
+
+
+def check_tiles(figure, picture, contents):
+    boxes = figure.findall("div[@class='tiles']/div")
+    for box, what in zip(boxes, contents, strict=True):
+        mask = picture.truth if what == "truth" else picture.masks.get(what)
+        tile = photo_tile(picture.image) if mask is None else mask_tile(picture.image, picture.truth, mask)
+        assert box.find("img").get("src") == data_uri(tile)
+        label = {"truth": "ground truth"}.get(what, what)
+        told = f"{LABELS[what]} {picture.dice[what]:.3f}" if what in NETWORKS else label
+        assert text_of(box.find("div")) == told
+        assert picture.name in box.find("img").get("alt")
+
+
+def test_the_page_is_self_contained(project):
+    text = page_of(*project())
+    for element in parse(text).iter():
+        assert element.tag not in ("script", "link", "iframe", "object")
         for key in ("src", "srcset", "href", "poster"):
-            assert attributes.get(key, "data:").startswith("data:")
+            assert element.get(key, "data:").startswith("data:")
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
     assert len(text.encode()) < 5e6
 
 
-def test_every_picture_is_described_and_every_chart_has_two_themes(project):
-    page = Page(page_of(*project()))
-    images = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(images) == 4 + 5 * 4 + 2 * 3 * 2
-    assert all(len(attributes["alt"]) > 4 for attributes in images)
-    dark = [attributes for tag, attributes in page.tags if tag == "source"]
-    assert [attributes["media"] for attributes in dark] == ["(prefers-color-scheme: dark)"] * 4
-    light = [attributes["src"] for attributes in images if attributes["src"].startswith("data:image/svg")]
-    assert len({*light, *(attributes["srcset"] for attributes in dark)}) == 8
+@pytest.mark.parametrize("networks", [1, 2, 3])
+def test_each_chart_is_there_in_both_themes_with_all_networks(project, networks):
+    page = parse(page_of(*project(networks=networks)))
+    titles = ["Dice, mean over images", "Loss", None, "Distribution of Dice over the test images"]
+    charts = page.findall(".//picture")
+    for chart, title in zip(charts, titles, strict=True):
+        assert chart.find("source").get("media") == "(prefers-color-scheme: dark)"
+        for uri, theme in ((chart.find("img").get("src"), LIGHT), (chart.find("source").get("srcset"), DARK)):
+            head, content = uri.split(",", 1)
+            assert head == "data:image/svg+xml;base64"
+            svg = base64.b64decode(content).decode("utf-8")
+            assert title is None or f">{title}</text>" in svg
+            assert all(color in svg for color in theme.networks.values())
+    style = page.find("head/style").text
+    for name, color in LIGHT.networks.items():
+        assert re.findall(rf"--{name}: (#\w+)", style) == [color, DARK.networks[name]]
 
 
-def test_all_numbers_of_the_metrics_are_told(project):
-    root, values = project()
-    text = Page(page_of(root, values)).text()
-    for scores in json.loads((root / "metrics/test.json").read_text(encoding="utf-8")).values():
-        assert all(f"{value:.4f}" in text for value in scores.values())
-    for told in (
-        "0.8754 (6)",
-        "1 942 289",
-        "1 min 35 s",
-        "61.3",
-        "A Processor",
-        "2.15.0",
-        "2026-02-03 04:05",
-        "ab" * 32,
-    ):
-        assert told in text
-    assert f"git checkout {HERE.sha} && dvc repro" in text
-    assert "Drawn pets are not photographs" in text
-
-
-def test_the_better_network_is_named_first(project):
-    root, values = project()
-    scores = json.loads((root / "metrics/test.json").read_text(encoding="utf-8"))
-    assert scores["resnet34_unet"]["dice"] > scores["unet"]["dice"]
-    told = f"ResNet34-UNet reaches a mean Dice of {scores['resnet34_unet']['dice']:.4f} and UNet"
-    assert told in Page(page_of(root, values)).text()
-
-
-def test_a_networks_own_value_is_shown(project):
-    root, values = project()
-    own = values.model_copy(update={"unet": values.unet.model_copy(update={"lr": 0.00025})})
-    assert re.search(
-        r"unet\.lr, not the shared value\">0\.00025</td><td>" + re.escape(str(values.lr)) + "<", page_of(root, own)
+@pytest.mark.parametrize(
+    ("overrides", "there"),
+    [
+        ([], ["on augmented images", "highest validation Dice", "Synthetic images are not", "Pet segmentation"]),
+        (["evaluate.flips=true", "train.select=valid_loss"], ["Test-time augmentation", "lowest validation loss"]),
+        (["data.source=oxford", "train.augment=none"], ["CC BY-SA 4.0", "photographs from Oxford-IIIT Pet"]),
+        (["data.source=folder"], ["Image segmentation", "your own data set"]),
+        (["loss.bce=0.25", "loss.dice_over=image"], ["0.25 × binary cross entropy + soft Dice loss over the image."]),
+    ],
+)
+def test_the_text_depends_on_the_parameters(project, overrides, there):
+    root, _ = project()
+    default = ["data.source=synthetic", "evaluate.flips=false", "train.select=valid_dice", "train.augment=a"]
+    before, after = (
+        text_of(parse(page_of(root, params.load(root / "params.yaml", overrides=default + more))))
+        for more in ([], overrides)
     )
-
-
-def test_real_photographs_are_credited(project):
-    root, values = project()
-    real = values.model_copy(update={"data": values.data.model_copy(update={"source": "oxford"})})
-    text = Page(page_of(root, real)).text()
-    assert "CC BY-SA 4.0" in text
-    assert "Drawn pets" not in text
+    for words in there:
+        assert words in after
+        assert not overrides or words not in before
+    if "data.source=oxford" in overrides:
+        assert "augmented" not in after
+        assert "Synthetic" not in after
 
 
 def test_names_from_the_data_are_escaped(project):
     root, values = project(count=3, breeds=(('<img src=x onerror="1">', "<i>cat</i>"),))
-    page = Page(page_of(root, values))
-    assert not any(tag == "i" or "onerror" in attributes for tag, attributes in page.tags)
-    assert '<img src=x onerror="1">' in page.text()
+    page = parse(page_of(root, values))
+    assert not any(each.tag == "i" or each.get("onerror") for each in page.iter())
+    assert '<img src=x onerror="1">' in text_of(page)
 
 
 @pytest.mark.parametrize(("images", "epochs"), [(1, 1), (3, 2)])
 def test_one_breed_few_images_one_epoch(project, images, epochs):
     root, values = project(count=images, breeds=(("Bengal", "cat"),), epochs=epochs)
     report = Report(load(values, root), Commit("unknown", ()))
-    text = Page(report.page()).text()
-    assert "These are all test images." in text
-    assert "The commit is not known" in text
+    text = text_of(parse(report.page()))
+    assert "All test images." in text
+    assert "The commit is unknown" in text
     assert set(report.figures()) == FIGURES
 
 
-def test_figures_are_pictures_with_the_same_bytes_each_time(project):
+def test_figures_have_equal_bytes_for_equal_inputs(project):
     root, values = project()
     first, second = (Report(load(values, root), HERE).figures() for _ in range(2))
     assert set(first) == FIGURES
@@ -146,13 +248,14 @@ def test_figures_are_pictures_with_the_same_bytes_each_time(project):
     assert all(Image.open(io.BytesIO(content)).width > 700 for content in first.values())
 
 
-def test_uncommitted_changes_are_told(project):
-    text = Page(page_of(*project(), Commit(HERE.sha, ("params.yaml",)))).text()
-    assert "with changes in params.yaml" in text
-    assert "commit them first" in text
+def test_the_commit_and_uncommitted_changes_are_stated(project):
+    root, values = project()
+    assert f"git checkout {HERE.sha} && dvc repro" in text_of(parse(page_of(root, values)))
+    text = text_of(parse(page_of(root, values, Commit(HERE.sha, ("params.yaml",)))))
+    assert "not in this commit: params.yaml. Commit them first." in text
 
 
-def test_commit_sees_changes_of_sources_alone(tmp_path):
+def test_commit_looks_at_changes_of_sources_only(tmp_path):
     git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
 
     def run(*arguments):
@@ -173,85 +276,52 @@ def test_commit_sees_changes_of_sources_alone(tmp_path):
     assert commit(tmp_path) == Commit(clean.sha, ("src/a b.py", "src/new.py"))
 
 
-def test_tables_count_and_average(project):
-    root, values = project(count=6)
-    inputs = load(values, root)
-    train, valid, test = split_table(inputs.splits)
-    assert (train["images"], valid["images"], test["images"], test["breeds"]) == (2, 1, 6, 4)
-    assert test["species"] == {"cat": 4, "dog": 2}
-    bengal = breed_table(inputs.test)[0]
-    assert (bengal["breed"], bengal["images"]) == ("Bengal", 2)
-    assert bengal["unet"] == pytest.approx(inputs.test["unet"][[0, 4]].mean())
+def test_the_loss_in_words():
+    zero = {"bce": 0.0, "cross_entropy": 0.0, "dice": 0.0, "dice_over": "batch", "smooth": 0.0}
+    assert loss_words(LossParams(**zero | {"cross_entropy": 1.0})) == "Cross entropy of two classes"
+    text = "Binary cross entropy + 2 × soft Dice loss over the batch"
+    assert loss_words(LossParams(**zero | {"bce": 1.0, "dice": 2.0})) == text
 
 
-def test_words_for_numbers():
-    assert [duration(seconds) for seconds in (0.4, 59.4, 59.6, 185, 7805)] == [
-        *("0 s", "59 s", "1 min 00 s", "3 min 05 s", "2 h 10 min")
-    ]
-    assert count(31037633) == "31\u202f037\u202f633"
-
-
-def test_summary_tells_both_networks_and_the_page(project, monkeypatch):
-    root, _ = project()
+@pytest.mark.parametrize("networks", [1, 2, 3])
+def test_the_summary_has_each_network_and_only_a_report_that_exists(project, monkeypatch, networks):
+    root, _ = project(networks=networks)
     monkeypatch.chdir(root)
-    scores = json.loads((root / "metrics/test.json").read_text(encoding="utf-8"))
-    lines = summary.summary().splitlines()
-    assert len(lines) == 3
-    for line, (label, name) in zip(lines, (("UNet", "unet"), ("ResNet34-UNet", "resnet34_unet")), strict=False):
-        wanted = [f"{scores[name][key]:.4f}" for key in ("dice", "dice_low", "dice_high")]
-        assert line.startswith(f"{label} ")
-        assert re.findall(r"0\.\d{4}", line) == wanted
-    assert lines[2].endswith("report/index.html")
+    scores = read_json(root / "metrics/test.json")
+    *lines, last = summary.summary().splitlines()
+    for line, (name, numbers) in zip(lines, scores.items(), strict=True):
+        assert re.split("  +test Dice ", line)[0] == LABELS[name]
+        assert re.findall(r"0\.\d{4}", line) == [f"{numbers[key]:.4f}" for key in ("dice", "dice_low", "dice_high")]
+    assert re.fullmatch("Report +report/index.html does not exist; `dvc repro report` makes it", last)
+    (root / "report").mkdir()
+    (root / "report/index.html").touch()
+    assert re.fullmatch("Report +report/index.html", summary.summary().splitlines()[-1])
 
 
-def run_stage(root):
-    command = [sys.executable, root / "stages/report.py"]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+def test_no_network_is_named_outside_the_registry():
+    files = [path for folder in ("src/petseg/report", ".dvc") for path in (ROOT / folder).rglob("*.*")]
+    sources = [path for path in files if path.suffix in (".py", ".html", ".css", ".json")]
+    assert len(sources) > 14
+    for path in sources:
+        assert not re.search("unet", path.read_text(encoding="utf-8"), re.IGNORECASE), path
 
 
-def test_the_stage_writes_all_and_says_what_is_missing(project):
+def test_the_stage_writes_the_report_and_says_what_is_missing(project):
     root, _ = project()
     (root / "stages").mkdir()
     for name in ("_here.py", "report.py"):
-        shutil.copy(PROJECT / "stages" / name, root / "stages")
-    (root / "src").symlink_to(PROJECT / "src")
-    done = run_stage(root)
+        shutil.copy(ROOT / "stages" / name, root / "stages")
+    (root / "src").symlink_to(ROOT / "src")
+
+    def run_stage():
+        command = [sys.executable, root / "stages/report.py"]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+    done = run_stage()
     assert (done.returncode, done.stderr) == (0, "")
     assert {path.name for path in (root / "plots").glob("*.png")} == FIGURES
     assert (root / "report/index.html").read_text(encoding="utf-8").endswith("</html>")
     (root / "metrics/test.json").unlink()
-    failed = run_stage(root)
+    failed = run_stage()
     assert failed.returncode == 1
     assert failed.stderr == "error: metrics/test.json is missing; run `dvc repro evaluate` first.\n"
-
-
-@pytest.mark.parametrize(
-    ("weights", "words"),
-    [
-        ({"bce": 1.0, "dice": 1.0}, "Binary cross entropy + soft Dice loss over the batch"),
-        ({"bce": 1.0}, "Binary cross entropy"),
-        ({"cross_entropy": 1.0}, "Cross entropy of two classes"),
-        (
-            {"bce": 0.25, "dice": 2.0, "dice_over": "image"},
-            "0.25 × binary cross entropy + 2 × soft Dice loss over the image",
-        ),
-    ],
-)
-def test_the_loss_is_told_in_words(weights, words):
-    zero = {"bce": 0.0, "cross_entropy": 0.0, "dice": 0.0, "dice_over": "batch", "smooth": 0.0}
-    assert loss_words(LossParams(**(zero | weights))) == words
-
-
-def test_the_page_tells_every_parameter_and_by_what_the_epoch_was_chosen(project):
-    root, values = project()
-    page = Page(page_of(root, values)).text()
-    for key, value in values.training("resnet34_unet").flat().items():
-        assert f"{key} " in page or key == "network"
-        assert str(value) in page
-    assert "the epoch with the highest Dice on valid" in page
-    assert "Binary cross entropy + soft Dice loss over the batch. The dot" in page
-    assert "mirror image" not in page
-    other = params.load(root / "params.yaml", overrides=["train.select=valid_loss", "evaluate.flips=true"])
-    page = Page(page_of(root, other)).text()
-    assert "the epoch with the lowest loss on valid" in page
-    assert "mirror image" in page

@@ -1,1 +1,1 @@
-"""From scores to figures and a page: reads what the earlier stages wrote and computes no score of its own."""
+"""Turns the results of the earlier stages into figures and an HTML report; computes no scores of its own."""

@@ -1,4 +1,4 @@
-"""The charts: training curves, Dice per breed, distribution of Dice; each function returns a Figure, without pyplot."""
+"""The charts: training curves, Dice by breed, distribution of Dice. Each function returns a Figure, without pyplot."""
 
 import numpy as np
 import pandas as pd
@@ -7,53 +7,60 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from petseg.config.networks import NETWORKS
-from petseg.report.inputs import LABELS
 from petseg.report.theme import Theme
 
-WIDTH = 5.0  # inches: 10-point letters stay legible where a phone shrinks it to 360 pixels
+WIDTH = 5.0  # inches: text of 9.5 points stays legible where a phone shrinks the chart to 360 pixels
+SPLITS = {"train": ("training", "-", 1.3), "valid": ("validation", (0, (4, 1.8)), 1.8)}  # label, line style, width
 
 
 def curves(tables: dict[str, pd.DataFrame], kept: dict[str, int], quantity: str, title: str, theme: Theme) -> Figure:
-    """Train (solid) and valid (dashed) of `quantity`, `dice` or `loss`, over the epochs; a dot is the epoch kept.
+    """Draws `quantity` (`dice` or `loss`) over the epochs: train solid, valid dashed, a dot at the epoch that is kept.
 
     Args:
         tables: plots/train/NAME.csv by network.
-        kept: the epoch whose weights were kept, from 1, by network.
+        kept: by network, the epoch whose weights are kept, from 1.
     """
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="epoch")
+    marker = "o" if min(map(len, tables.values())) == 1 else ""  # a line needs two epochs
     for name, table in tables.items():
-        colour = theme.networks[name]
-        for split, style, weight in (("train", "-", 1.3), ("valid", (0, (4, 1.8)), 1.8)):
-            (line,) = axes.plot(table["epoch"], table[f"{split}_{quantity}"], ls=style, lw=weight, color=colour)
-            line.set_label(f"{LABELS[name]}, {split}")
-            if len(table) == 1:  # one epoch makes no line
-                line.set(marker="o", markersize=6, markerfacecolor=colour if split == "train" else theme.background)
-        if len(table) > 1:
-            best = table[f"valid_{quantity}"][kept[name] - 1]
-            axes.plot(kept[name], best, "o", color=colour, ms=6, mec=theme.background, mew=1.2)
-    axes.xaxis.set_major_locator(_whole_numbers())
+        color, epochs = theme.networks[name], table["epoch"]
+        for split, (_, style, width) in SPLITS.items():
+            (line,) = axes.plot(epochs, table[f"{split}_{quantity}"], color=color, ls=style, lw=width)
+            line.set(marker=marker, mfc="none", label=f"_{name} {split}")  # the underscore keeps it out of the legend
+        best = table.loc[epochs == kept[name], f"valid_{quantity}"]
+        axes.plot([kept[name]], best, "o", color=color, ms=6, mec=theme.background, mew=1.2, label=f"_{name} kept")
+    for label, style, width in SPLITS.values():
+        axes.plot([], [], color=theme.faint, ls=style, lw=width, label=label)
+    axes.legend(loc="lower right" if quantity == "dice" else "upper right", handlelength=2.6)
+    axes.xaxis.set_major_locator(_integer_ticks())
     axes.margins(x=0.02)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=2.6)
+    _network_legend(figure, axes, theme)
     return figure
 
 
 def breeds(test: pd.DataFrame, theme: Theme) -> Figure:
-    """Mean Dice of each breed with both networks, species apart, the hardest breed last.
+    """Draws each breed's mean Dice with each network, by species and from the easiest breed to the hardest.
 
-    A line reaches one standard error of the mean (s / sqrt(n)) to either side; a single image has none.
+    Bars show one standard error of the mean (s / sqrt(n)) on either side; a single image has none.
+
+    Args:
+        test: columns species and breed, and each network's Dice; one row per image.
     """
     rows = _breed_rows(test)
-    figure = Figure(figsize=(WIDTH, 1.1 + 0.25 * len(rows)), layout="constrained")
-    axes = figure.add_subplot(xlabel="mean Dice")
-    for place, (_, scores) in enumerate(rows):
-        if scores is not None:
-            for name, shift in zip(NETWORKS, (-0.16, 0.16), strict=True):
-                colour, mean = theme.networks[name], scores[name].mean()
-                if len(scores) > 1:
-                    reach = scores[name].sem()
-                    axes.plot([mean - reach, mean + reach], [place + shift] * 2, color=colour, lw=1.8, alpha=0.45)
-                axes.plot(mean, place + shift, "o", color=colour, ms=5)
+    height = 0.11 + 0.07 * max(2, len(NETWORKS))  # inches per breed
+    offsets = {name: (place - (len(NETWORKS) - 1) / 2) * 0.07 / height for place, name in enumerate(NETWORKS)}
+    figure = Figure(figsize=(WIDTH, 1.2 + height * len(rows)), layout="constrained")
+    axes = figure.add_subplot(xlabel="Dice, mean over images")
+    for row, (_, scores) in enumerate(rows):
+        if scores is None:
+            continue
+        for name, offset in offsets.items():
+            color, mean = theme.networks[name], scores[name].mean()
+            if len(scores) > 1:
+                error = scores[name].sem()
+                axes.plot([mean - error, mean + error], [row + offset] * 2, color=color, lw=1.8, alpha=0.45)
+            axes.plot(mean, row + offset, "o", color=color, ms=5)
     axes.set_yticks(range(len(rows)), [label for label, _ in rows])
     for label, (_, scores) in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_color(theme.ink)
@@ -62,22 +69,22 @@ def breeds(test: pd.DataFrame, theme: Theme) -> Figure:
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_xlim(right=max(1.0, axes.get_xlim()[1]))
-    _network_legend(figure, axes, theme)
+    _network_legend(figure, axes, theme, top=True)  # the chart is longer than a screen
     return figure
 
 
 def distribution(test: pd.DataFrame, theme: Theme) -> Figure:
-    """How many test images have which Dice, in steps of 0.02; the upright line is a network's median."""
+    """Draws a histogram of the images' Dice with each network, in bins of 0.02; dotted lines are the medians."""
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
-    axes = figure.add_subplot(title="Number of test images by their Dice", xlabel="Dice of an image")
-    lowest = min(test[name].min() for name in NETWORKS)
+    axes = figure.add_subplot(title="Distribution of Dice over the test images", xlabel="Dice", ylabel="images")
+    lowest = test[list(NETWORKS)].to_numpy().min()
     edges = np.arange(np.floor(min(lowest, 0.9) * 50), 51) / 50
     for name in NETWORKS:
-        colour = theme.networks[name]
-        axes.hist(test[name], bins=edges, histtype="stepfilled", color=colour, alpha=0.18)
-        axes.hist(test[name], bins=edges, histtype="step", color=colour, lw=1.6)
-        axes.axvline(test[name].median(), color=colour, lw=1.4, ls=(0, (1, 1.2)))
-    axes.yaxis.set_major_locator(_whole_numbers())
+        color = theme.networks[name]
+        axes.hist(test[name], bins=edges, histtype="stepfilled", color=color, alpha=0.18)
+        axes.hist(test[name], bins=edges, histtype="step", color=color, lw=1.6)
+        axes.axvline(float(np.median(test[name])), color=color, lw=1.4, ls=(0, (1, 1.2)))
+    axes.yaxis.set_major_locator(_integer_ticks())
     axes.grid(axis="x", visible=False)
     axes.set_xlim(edges[0], 1.0)
     _network_legend(figure, axes, theme)
@@ -85,22 +92,21 @@ def distribution(test: pd.DataFrame, theme: Theme) -> Figure:
 
 
 def _breed_rows(test: pd.DataFrame) -> list[tuple[str, pd.DataFrame | None]]:
-    """Label and scores of each line from top to bottom; a species' heading has no scores."""
+    """Returns label and scores of each row from top to bottom; the heading of a species has no scores."""
     rows: list[tuple[str, pd.DataFrame | None]] = []
     for species, of_species in test.groupby("species"):
         rows.append((f"{species} ({len(of_species)})", None))
-        groups = list(of_species.groupby("breed"))
+        groups = [(str(breed), scores) for breed, scores in of_species.groupby("breed")]
         groups.sort(key=lambda group: (-group[1][list(NETWORKS)].to_numpy().mean(), group[0]))
         rows.extend((f"{breed.replace('_', ' ')} ({len(scores)})", scores) for breed, scores in groups)
     return rows
 
 
-def _whole_numbers() -> MaxNLocator:
-    """Ticks at epochs or counts: 0, 5, 10 or 0, 20, 40, never between two whole numbers."""
+def _integer_ticks() -> MaxNLocator:
     return MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
 
 
-def _network_legend(figure: Figure, axes: Axes, theme: Theme) -> None:
-    for name in NETWORKS:
-        axes.plot([], [], color=theme.networks[name], label=LABELS[name], lw=2.4)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower left", ncols=2)
+def _network_legend(figure: Figure, axes: Axes, theme: Theme, top: bool = False) -> None:
+    keys = [axes.plot([], [], color=theme.networks[name], label=f"_{name}", lw=2.4)[0] for name in NETWORKS]
+    labels = [network.label for network in NETWORKS.values()]
+    figure.legend(keys, labels, loc="outside upper left" if top else "outside lower left", ncols=min(3, len(labels)))

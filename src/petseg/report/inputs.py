@@ -1,23 +1,26 @@
-"""What the page is made of, read from the earlier stages' files and checked to belong together."""
+"""Reads what the earlier stages wrote, and checks that the files belong together."""
 
 import zipfile
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
 from petseg.runtime.errors import DataError, PetsegError
 
-R = TypeVar("R", bound=BaseModel)
-
-LABELS = {"unet": "UNet", "resnet34_unet": "ResNet34-UNet"}
+CURVES = tuple(
+    f"{split}_{name}" for split in ("train", "valid") for name in ("loss", "cross_entropy", "soft_dice", "dice")
+)
 
 
 class _Record(BaseModel):
@@ -25,10 +28,14 @@ class _Record(BaseModel):
 
 
 class TestScores(_Record):
-    """One network in metrics/test.json: means over the test images, each in [0, 1]; low and high bound 95 % of Dice."""
+    """One network in metrics/test.json: the loss, and means over the test images in [0, 1].
 
-    __test__ = False  # no test class, though pytest would take it for one by its name
+    `dice_low` and `dice_high` bound the 95% confidence interval of `dice`.
+    """
 
+    __test__ = False  # its name looks like a test class to pytest
+
+    loss: float
     dice: float
     dice_low: float
     dice_high: float
@@ -39,42 +46,61 @@ class TestScores(_Record):
 
 
 class TrainScores(_Record):
-    """metrics/train_NAME.json, under NAME: the best valid Dice, its epoch (from 1), learnt numbers."""
+    """One network in metrics/train_NAME.json: its best epoch (from 1), and the number of trainable parameters."""
 
-    valid_dice: float
     epoch: int
+    valid_dice: float
     parameters: int
 
 
-class RunFacts(_Record):
-    """models/NAME.run.json: the machine that trained, when (ISO 8601, UTC), for how long, and on which data."""
+class Machine(_Record):
+    """The machine that ran a stage, and the versions it ran with."""
 
     device: str
     device_name: str
     threads: int
-    processes: int
-    precision: str
     python: str
     torch: str
+    numpy: str
+    albumentations: str
+
+
+class TrainRun(Machine):
+    """models/NAME.run.json: `started` is in UTC, `data_sha256` the fingerprint of the packed train and valid data."""
+
+    processes: int
+    precision: str
     started: datetime
     seconds: float
     images_per_second: float
     data_sha256: str
 
 
+class EvaluationRun(Machine):
+    """data/evaluate.run.json: `precision` is the numeric precision of each network."""
+
+    precision: dict[str, str]
+
+    @field_validator("precision")
+    @classmethod
+    def _check_networks(cls, precision: dict[str, str]) -> dict[str, str]:
+        if absent := [name for name in NETWORKS if name not in precision]:
+            raise ValueError(f"it has no {absent[0]}")
+        return precision
+
+
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that the page shows. Dicts have the keys `unet` and `resnet34_unet`.
+    """Everything the report shows. The keys of each dict are those of `NETWORKS`.
 
     Attributes:
         params: params.yaml.
-        splits: data/splits.csv, a row an image.
-        test: the test images in the packed order (row number = index of `images`), with columns name, breed, species
-            and each network's Dice.
-        images: uint8 (N, S, S, 3), memory-mapped: the packed test images.
-        trimaps: uint8 (N, S, S), memory-mapped.
-        predictions: path of the predicted masks; `read_masks` reads some of them.
-        curves: plots/train/NAME.csv, a row an epoch.
+        splits: data/splits.csv, one row per image.
+        test: one row per test image, in the order of the packed arrays: name, breed, species, and each network's Dice.
+        images: (N, S, S, 3) uint8, memory-mapped.
+        trimaps: (N, S, S) uint8, memory-mapped.
+        predictions: path of the predicted masks, see `read_masks`.
+        curves: plots/train/NAME.csv, one row per epoch.
     """
 
     params: Params
@@ -86,161 +112,132 @@ class Inputs:
     curves: dict[str, pd.DataFrame]
     scores: dict[str, TestScores]
     trained: dict[str, TrainScores]
-    runs: dict[str, RunFacts]
+    train_runs: dict[str, TrainRun]
+    evaluation_run: EvaluationRun
 
 
 def load(params: Params, root: str | Path = ".") -> Inputs:
-    """Reads the outputs of split, train and evaluate below `root`; images stay on disk.
+    """Reads the outputs of split, train and evaluate below `root`. Images are not read into memory.
 
     Raises:
-        PetsegError: a file is missing (the sentence names the stage that writes it).
-        DataError: a file is damaged, or the files are of different runs.
+        PetsegError: a file is missing; the message names the stage that writes it.
+        DataError: a file is damaged or does not belong to the others.
     """
     root = Path(root)
-    splits = read_table(root / "data/splits.csv", "split", dict.fromkeys(("name", "split", "breed", "species"), str))
-    rows = splits[splits["split"] == "test"].reset_index(drop=True)
-    per_image = read_table(root / "plots/test/scores.csv", "evaluate", {"name": str, **dict.fromkeys(NETWORKS, float)})
-    packed = root / "data/packed/test"
-    inputs = Inputs(
+    splits = _read_table(root / "data/splits.csv", "split", text=("name", "split", "breed", "species"))
+    test = splits.loc[splits["split"] == "test", ["name", "breed", "species"]].reset_index(drop=True)
+    packed, shape = root / "data/packed/test", (len(test), params.image_size, params.image_size)
+    trained, curves, runs = {}, {}, {}
+    for name in NETWORKS:
+        metrics = _read_json(root / f"metrics/train_{name}.json", f"train_{name}", _by_network(TrainScores, [name]))
+        trained[name] = metrics[name]
+        curves[name] = _read_curve(root, name, params, trained[name])
+        runs[name] = _read_json(root / f"models/{name}.run.json", f"train_{name}", TrainRun)
+    return Inputs(
         params=params,
         splits=splits,
-        test=rows[["name", "breed", "species"]].merge(per_image[["name", *NETWORKS]], on="name", how="left"),
-        images=_read_array(packed / "images.npy"),
-        trimaps=_read_array(packed / "trimaps.npy"),
+        test=_add_dice(test, root / "plots/test/scores.csv"),
+        images=_read_array(packed / "images.npy", (*shape, 3)),
+        trimaps=_read_array(packed / "trimaps.npy", shape),
         predictions=root / "data/predictions.npz",
-        curves={name: _read_curve(root / f"plots/train/{name}.csv", name) for name in NETWORKS},
+        curves=curves,
         scores=read_scores(root),
-        trained={name: _read_trained(root, name) for name in NETWORKS},
-        runs={name: _read_json(root / f"models/{name}.run.json", RunFacts, f"train_{name}") for name in NETWORKS},
+        trained=trained,
+        train_runs=runs,
+        evaluation_run=_read_json(root / "data/evaluate.run.json", "evaluate", EvaluationRun),
     )
-    _check_same_images(inputs, list(rows["name"]))
-    for name, curve in inputs.curves.items():
-        training = params.training(name)
-        stopped_early = training.patience is not None and len(curve) < training.epochs
-        if len(curve) != training.epochs and not stopped_early:
-            raise DataError(
-                f"plots/train/{name}.csv has {len(curve)} epochs, params.yaml says {training.epochs}; run "
-                f"`dvc repro train_{name}`."
-            )
-    return inputs
-
-
-def _read_trained(root: Path, name: str) -> TrainScores:
-    class Scores(_Record):
-        network: TrainScores = Field(alias=name)
-
-    return _read_json(root / f"metrics/train_{name}.json", Scores, f"train_{name}").network
 
 
 def read_scores(root: str | Path = ".") -> dict[str, TestScores]:
-    """metrics/test.json below `root`, by network.
+    """Reads metrics/test.json below `root`, by network.
 
     Raises:
         PetsegError: the file is missing or damaged.
     """
-
-    class Scores(_Record):
-        unet: TestScores
-        resnet34_unet: TestScores
-
-    scores = _read_json(Path(root) / "metrics/test.json", Scores, "evaluate")
-    return {name: getattr(scores, name) for name in NETWORKS}
+    return _read_json(Path(root) / "metrics/test.json", "evaluate", _by_network(TestScores, NETWORKS))
 
 
-def read_table(path: Path, stage: str, columns: dict[str, type]) -> pd.DataFrame:
-    """A CSV with at least `columns` of these types and one row; text stays text, also `12` or `NA`.
+def read_masks(inputs: Inputs, network: str, rows: Iterable[int]) -> dict[int, np.ndarray]:
+    """Reads some predicted masks of one network: (S, S) bool each, by row of the test split.
 
     Raises:
-        PetsegError: the file is missing; run `stage`.
-        DataError: it is no such CSV.
+        PetsegError: the file is missing, damaged, or of other images.
     """
-    try:
-        table = pd.read_csv(path, dtype=columns, keep_default_na=False)
-    except FileNotFoundError:
-        raise _missing(path, stage) from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise _damaged(path, stage, str(error)) from None
-    absent = [column for column in columns if column not in table.columns]
-    if absent or table.empty:
-        raise _damaged(path, stage, f"it has no column {absent[0]}" if absent else "it has no rows")
+    with _reading(inputs.predictions, "evaluate"), np.load(inputs.predictions) as file:
+        if file["name"].tolist() != list(inputs.test["name"]):
+            raise ValueError("its images are not the test images of data/splits.csv")
+        masks = file[network]
+        if masks.dtype != np.bool_ or masks.shape != inputs.trimaps.shape:
+            raise ValueError(f"{network} is {masks.dtype} {masks.shape}, not bool {inputs.trimaps.shape}")
+    return {row: masks[row] for row in rows}
+
+
+def _add_dice(test: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Returns the rows of `test` with each network's Dice from plots/test/scores.csv."""
+    scores = _read_table(path, "evaluate", text=("name",), numbers=tuple(NETWORKS))
+    with _reading(path, "evaluate"):
+        if sorted(scores["name"]) != sorted(test["name"]):
+            raise ValueError("its images are not the test images of data/splits.csv")
+    return test.merge(scores[["name", *NETWORKS]], on="name")
+
+
+def _read_curve(root: Path, name: str, params: Params, trained: TrainScores) -> pd.DataFrame:
+    """Reads the training curves of a network, and checks them against params.yaml and its metrics."""
+    path, stage, training = root / f"plots/train/{name}.csv", f"train_{name}", params.training(name)
+    table = _read_table(path, stage, numbers=("epoch", "lr", *CURVES))
+    with _reading(path, stage):
+        stopped_early = training.patience is not None and len(table) < training.epochs
+        if len(table) != training.epochs and not stopped_early:
+            raise ValueError(f"it has {len(table)} epochs, params.yaml says {training.epochs}")
+        best = table.loc[table["epoch"] == trained.epoch, "valid_dice"]
+        if len(best) != 1 or not np.allclose(best, trained.valid_dice):
+            raise ValueError(f"valid_dice of epoch {trained.epoch} is not that of metrics/train_{name}.json")
     return table
 
 
-def read_masks(path: Path, network: str, rows: Iterable[int]) -> dict[int, np.ndarray]:
-    """Some predicted masks of `network`, bool (S, S) each, by row.
+def _read_table(path: Path, stage: str, text: tuple[str, ...] = (), numbers: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Reads a CSV with at least these columns and one row; text such as `12` or `NA` stays text, numbers are finite."""
+    columns: dict[Any, Any] = {**dict.fromkeys(text, str), **dict.fromkeys(numbers, float)}
+    with _reading(path, stage):
+        table = pd.read_csv(path, dtype=columns, keep_default_na=False)
+        if absent := [column for column in columns if column not in table.columns]:
+            raise ValueError(f"it has no column {absent[0]}")
+        if table.empty:
+            raise ValueError("it has no rows")
+        for column in numbers:
+            if not np.isfinite(table[column]).all():
+                raise ValueError(f"{column} is not a finite number in every row")
+    return table
 
-    The file is read as a stream, one mask at a time: at full size all masks of a network are 240 MB.
 
-    Raises:
-        PetsegError: the file is missing or damaged.
-    """
-    wanted, masks = set(rows), {}
+def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    with _reading(path, "split"):
+        array = np.load(path, mmap_mode="r")
+        if array.shape != shape:
+            raise ValueError(f"its shape is {array.shape}, but data/splits.csv and params.yaml say {shape}")
+    return array
+
+
+def _by_network(kind: type[_Record], names: Iterable[str]) -> Any:
+    """Returns the type of a JSON object that has a record for each of the networks `names`."""
+    return TypedDict("ByNetwork", dict.fromkeys(names, kind))  # pyright: ignore[reportArgumentType]
+
+
+def _read_json(path: Path, stage: str, kind: Any) -> Any:
+    with _reading(path, stage):
+        return TypeAdapter(kind).validate_json(path.read_bytes())
+
+
+@contextmanager
+def _reading(path: Path, stage: str) -> Iterator[None]:
+    """Turns an error while reading `path` into one that names the stage that writes it."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open(f"{network}.npy") as member:
-            np.lib.format.read_magic(member)
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
-            if len(shape) != 3 or dtype != np.dtype(bool) or fortran_order:
-                raise ValueError(f"{network} is no bool array of N x S x S in C order")
-            for row in range(max(wanted) + 1):
-                mask = member.read(shape[1] * shape[2])
-                if row in wanted:
-                    masks[row] = np.frombuffer(mask, dtype=bool).reshape(shape[1:])
+        yield
     except FileNotFoundError:
-        raise _missing(path, "evaluate") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise _damaged(path, "evaluate", str(error)) from None
-    return masks
-
-
-def _check_same_images(inputs: Inputs, names: list[str]) -> None:
-    """The packed arrays, the scores and the predictions must be of the same test images, in one order."""
-    count, size = len(names), inputs.params.image_size
-    if inputs.images.shape != (count, size, size, 3) or inputs.trimaps.shape != (count, size, size):
-        raise DataError(
-            f"data/packed/test has images of {inputs.images.shape} and trimaps of {inputs.trimaps.shape}, but "
-            f"data/splits.csv and params.yaml say {count} test images of {size} pixels; run `dvc repro split`."
-        )
-    if inputs.test[list(NETWORKS)].isna().any(axis=None) or len(inputs.test) != count:
-        raise DataError("plots/test/scores.csv is not of the test images in data/splits.csv; run `dvc repro evaluate`.")
-    try:
-        with np.load(inputs.predictions) as file:
-            predicted = file["name"].tolist()
-    except FileNotFoundError:
-        raise _missing(inputs.predictions, "evaluate") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise _damaged(inputs.predictions, "evaluate", str(error)) from None
-    if predicted != names:
-        raise DataError("data/predictions.npz is not of the test images in data/splits.csv; run `dvc repro evaluate`.")
-
-
-def _read_curve(path: Path, name: str) -> pd.DataFrame:
-    numbers = dict.fromkeys(("train_loss", "valid_loss", "train_dice", "valid_dice"), float)
-    return read_table(path, f"train_{name}", {"epoch": int, **numbers})
-
-
-def _read_array(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r")
-    except FileNotFoundError:
-        raise _missing(path, "split") from None
-    except (ValueError, EOFError) as error:
-        raise _damaged(path, "split", str(error)) from None
-
-
-def _read_json(path: Path, record: type[R], stage: str) -> R:
-    try:
-        return record.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        raise _missing(path, stage) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _damaged(path, stage, f"{where}: {first['msg']}" if where else first["msg"]) from None
-
-
-def _missing(path: Path, stage: str) -> PetsegError:
-    return PetsegError(f"{path} is missing; run `dvc repro {stage}` first.")
-
-
-def _damaged(path: Path, stage: str, why: str) -> DataError:
-    return DataError(f"{path} cannot be used ({why.strip()}); delete it and run `dvc repro {stage}`.")
+        raise PetsegError(f"{path} is missing; run `dvc repro {stage}` first.") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).strip()
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
+        raise DataError(f"{path} cannot be used ({reason}); delete it and run `dvc repro {stage}`.") from None

@@ -1,9 +1,11 @@
-"""The whole report: figures as PNG, and one page that holds everything and opens without a network."""
+"""The whole report: figures as PNG files, and one HTML page that contains everything it shows and works offline."""
 
 import base64
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,24 +13,27 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from petseg.config.networks import NETWORKS
-from petseg.config.training import LossParams, Training
+from petseg.config.params import Params
+from petseg.config.training import LossParams
 from petseg.report import charts, pictures
-from petseg.report.inputs import LABELS, Inputs, TestScores
+from petseg.report.inputs import Inputs, Machine
 from petseg.report.provenance import Commit
 from petseg.report.selection import RANKS, SAMPLE_RULE, extreme_rows, sample_rows
 from petseg.report.theme import DARK, LIGHT, Theme, png, svg
-from petseg.report.tiles import FALSE_NEGATIVE, FALSE_POSITIVE, Picture, data_uri, load_pictures
+from petseg.report.tiles import ERRORS, Picture, data_uri, load_pictures, tile
 
 HERE = Path(__file__).parent
 SOURCES = {
-    "synthetic": "drawn pets",
-    "oxford": "photographs of Oxford-IIIT Pet",
-    "folder": "own images",
+    "synthetic": "synthetic images of pets",
+    "oxford": "photographs from Oxford-IIIT Pet",
+    "folder": "images of your own data set",
 }
+Cell = Callable[[Inputs, str], str]  # the text of a table's cell, given the network
+Table = dict[str, dict[str, str]]  # texts by row label and network
 
 
 class Report:
-    """Everything of one report. `figures` makes the PNG files, `page` the HTML text."""
+    """One report. `figures` returns the PNG files, `page` the HTML text."""
 
     def __init__(self, inputs: Inputs, commit: Commit) -> None:
         test = inputs.test
@@ -36,9 +41,9 @@ class Report:
         extremes = {name: extreme_rows(test, name) for name in NETWORKS}
         loaded = load_pictures(inputs, [*samples, *(row for ranks in extremes.values() for row in ranks.values())])
         self.inputs, self.commit = inputs, commit
-        kept = {name: int(inputs.trained[name].epoch) for name in NETWORKS}
         self.samples: list[Picture] = [loaded[row] for row in samples]
         self.extremes = {name: {rank: loaded[row] for rank, row in ranks.items()} for name, ranks in extremes.items()}
+        kept = {name: trained.epoch for name, trained in inputs.trained.items()}
         self.charts: dict[str, Callable[[Theme], Figure]] = {
             "curves_dice": partial(charts.curves, inputs.curves, kept, "dice", "Dice, mean over images"),
             "curves_loss": partial(charts.curves, inputs.curves, kept, "loss", "Loss"),
@@ -47,7 +52,7 @@ class Report:
         }
 
     def figures(self) -> dict[str, bytes]:
-        """PNG bytes by file name; equal inputs give equal bytes."""
+        """Returns PNG files by name; equal inputs give equal bytes."""
         drawings = {
             **self.charts,
             "samples": partial(pictures.samples, self.samples),
@@ -56,7 +61,7 @@ class Report:
         return {f"{name}.png": png(draw) for name, draw in drawings.items()}
 
     def page(self) -> str:
-        """The page as HTML text; style, charts (in both themes) and pictures are in it."""
+        """Returns the page as HTML, with style, charts (for light and dark) and pictures inside."""
         environment = Environment(
             loader=FileSystemLoader(HERE),
             autoescape=True,
@@ -64,123 +69,115 @@ class Report:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        environment.filters.update(duration=duration, count=count, words=words, tile=_tile)
+        environment.filters["tile"] = lambda picture, what: data_uri(tile(picture, what))
         inputs = self.inputs
-        used = {name: inputs.params.training(name) for name in NETWORKS}
         return environment.get_template("page.html").render(
             style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
-            colours=_colours(),
-            charts={
-                name: tuple(_svg_uri(svg(draw, theme)) for theme in (LIGHT, DARK)) for name, draw in self.charts.items()
-            },
+            themes={"light": LIGHT, "dark": DARK},
+            errors=ERRORS,
+            charts={name: (_svg_uri(draw, LIGHT), _svg_uri(draw, DARK)) for name, draw in self.charts.items()},
             commit=self.commit,
-            labels=LABELS,
-            ranked=sorted(NETWORKS, key=lambda name: -inputs.scores[name].dice),
             networks=NETWORKS,
+            inputs=inputs,
             params=inputs.params,
-            used=used,
-            settings=settings_table(used),
+            results=fill(RESULTS, inputs),
+            training=fill(TRAINING, inputs),
+            evaluation=fill(EVALUATION, inputs),
+            settings=settings_table(inputs.params),
             loss=loss_words(inputs.params.loss),
-            scores=inputs.scores,
-            trained=inputs.trained,
-            runs=inputs.runs,
             subject=SOURCES[inputs.params.data.source],
             splits=split_table(inputs.splits),
-            test_images=len(inputs.test),
             samples=self.samples,
             sample_rule=SAMPLE_RULE,
             extremes=self.extremes,
             ranks=RANKS,
             breeds=breed_table(inputs.test),
-            medians={name: inputs.test[name].median() for name in NETWORKS},
-            measures=MEASURES,
         )
 
 
-# Rows of the table of results: what a person reads, and the field of TestScores.
-MEASURES: tuple[tuple[str, Callable[[TestScores], str]], ...] = (
-    ("Dice", lambda scores: f"{scores.dice:.4f}"),
-    ("Dice, 95 % interval", lambda scores: f"{scores.dice_low:.4f}–{scores.dice_high:.4f}"),
-    ("Dice at the images’ original sizes", lambda scores: f"{scores.dice_original:.4f}"),
-    ("IoU", lambda scores: f"{scores.iou:.4f}"),
-    ("Precision", lambda scores: f"{scores.precision:.4f}"),
-    ("Recall", lambda scores: f"{scores.recall:.4f}"),
-)
+def _machine(run: Callable[[Inputs, str], Machine]) -> dict[str, Cell]:
+    """Returns the rows about the machine and the versions of a run."""
+    return {
+        "Device": lambda i, n: run(i, n).device,
+        "Processor": lambda i, n: run(i, n).device_name,
+        "CPU threads per process": lambda i, n: str(run(i, n).threads),
+        "Python": lambda i, n: run(i, n).python,
+        "PyTorch": lambda i, n: run(i, n).torch,
+        "NumPy": lambda i, n: run(i, n).numpy,
+        "Albumentations": lambda i, n: run(i, n).albumentations,
+    }
 
 
-def settings_table(used: dict[str, Training]) -> list[tuple[str, dict[str, object]]]:
-    """Every parameter of the trainings: its dotted key, and its value by network; "–" where a network has none."""
-    flat = {name: training.flat() for name, training in used.items()}
+# The rows of the tables that have a column for each network.
+RESULTS: dict[str, Cell] = {
+    "Dice": lambda i, n: f"{i.scores[n].dice:.4f}",
+    "Dice, 95% confidence interval": lambda i, n: f"{i.scores[n].dice_low:.4f} to {i.scores[n].dice_high:.4f}",
+    "Dice at the original image size": lambda i, n: f"{i.scores[n].dice_original:.4f}",
+    "IoU": lambda i, n: f"{i.scores[n].iou:.4f}",
+    "Precision": lambda i, n: f"{i.scores[n].precision:.4f}",
+    "Recall": lambda i, n: f"{i.scores[n].recall:.4f}",
+    "Test loss": lambda i, n: f"{i.scores[n].loss:.4f}",
+    "Validation Dice": lambda i, n: f"{i.trained[n].valid_dice:.4f}",
+    "Selected epoch": lambda i, n: str(i.trained[n].epoch),
+    "Parameters": lambda i, n: f"{i.trained[n].parameters:,}",
+    "Training time, h:mm:ss": lambda i, n: str(timedelta(seconds=round(i.train_runs[n].seconds))),
+}
+TRAINING: dict[str, Cell] = {
+    "Numeric precision": lambda i, n: i.train_runs[n].precision,
+    **_machine(lambda i, n: i.train_runs[n]),
+    "Processes": lambda i, n: str(i.train_runs[n].processes),
+    "Images per second": lambda i, n: f"{i.train_runs[n].images_per_second:.1f}",
+    "Data SHA-256, first 8 digits": lambda i, n: i.train_runs[n].data_sha256[:8],
+    "Started (UTC)": lambda i, n: f"{i.train_runs[n].started:%Y-%m-%d %H:%M}",
+}
+EVALUATION: dict[str, Cell] = {
+    "Numeric precision": lambda i, n: i.evaluation_run.precision[n],
+    **_machine(lambda i, n: i.evaluation_run),
+}
+
+
+def fill(rows: dict[str, Cell], inputs: Inputs) -> Table:
+    """Computes the texts of a table."""
+    return {label: {name: cell(inputs, name) for name in NETWORKS} for label, cell in rows.items()}
+
+
+def settings_table(params: Params) -> Table:
+    """Returns every training parameter by its dotted key, as in params.yaml; "–" if a network does not have it."""
+    flat = {name: params.training(name).flat() for name in NETWORKS}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key != "network")
-    return [(key, {name: values.get(key, "–") for name, values in flat.items()}) for key in keys]
+    return {key: {name: _yaml(values[key]) if key in values else "–" for name, values in flat.items()} for key in keys}
+
+
+def _yaml(value: object) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def loss_words(loss: LossParams) -> str:
-    """A loss as a sentence without its full stop: "Binary cross entropy + 0.5 × soft Dice loss over the batch"."""
-    kinds = {
+    """Describes a loss, without a full stop: "Binary cross entropy + 0.5 × soft Dice loss over the batch"."""
+    terms = {
         "binary cross entropy": loss.bce,
         "cross entropy of two classes": loss.cross_entropy,
-        f"soft Dice loss over the {'batch' if loss.dice_over == 'batch' else 'image'}": loss.dice,
+        f"soft Dice loss over the {loss.dice_over}": loss.dice,
     }
-    text = " + ".join(kind if weight == 1 else f"{weight:g} × {kind}" for kind, weight in kinds.items() if weight)
+    text = " + ".join(term if weight == 1 else f"{weight:g} × {term}" for term, weight in terms.items() if weight)
     return text[0].upper() + text[1:]
 
 
-def split_table(splits: pd.DataFrame) -> list[dict[str, object]]:
-    """For each split: its name, number of images and breeds, and the number of images of each species (`species`)."""
-    kinds = sorted(splits["species"].unique())
-    rows = []
-    for name in ("train", "valid", "test"):
-        rows_of_split = splits[splits["split"] == name]
-        counts = {kind: int((rows_of_split["species"] == kind).sum()) for kind in kinds}
-        rows.append(
-            {"name": name, "images": len(rows_of_split), "breeds": rows_of_split["breed"].nunique(), "species": counts}
-        )
-    return rows
+def split_table(splits: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Returns for each split the number of images, of images of each species, and of breeds."""
+    table = {}
+    for split in ("train", "valid", "test"):
+        rows = splits[splits["split"] == split]
+        species = {kind: int((rows["species"] == kind).sum()) for kind in sorted(splits["species"].unique())}
+        table[split] = {"Images": len(rows), **species, "Breeds": rows["breed"].nunique()}
+    return table
 
 
-def breed_table(test: pd.DataFrame) -> list[dict[str, object]]:
-    """For each breed, by species and name: species, breed, number of images and each network's mean Dice."""
-    groups = test.groupby(["species", "breed"])
-    return [
-        {"species": species, "breed": breed, "images": len(group), **group[list(NETWORKS)].mean().to_dict()}
-        for (species, breed), group in groups
-    ]
+def breed_table(test: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns for each breed, by species and name: species, breed, number of images, and each network's mean Dice."""
+    groups: Any = test.groupby(["species", "breed"])
+    return groups[list(NETWORKS)].mean().assign(images=groups.size()).reset_index().to_dict("records")
 
 
-def duration(seconds: float) -> str:
-    """Seconds as people say them: `48 s`, `3 min 05 s`, `2 h 10 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-
-
-def count(number: int) -> str:
-    """A whole number with narrow spaces between thousands."""
-    return f"{number:,}".replace(",", "\u202f")
-
-
-def words(name: str) -> str:
-    """A breed as words: `american_bulldog` is `american bulldog`."""
-    return name.replace("_", " ")
-
-
-def _tile(picture: Picture, what: str) -> str:
-    return data_uri(pictures.tile_of(picture, what))
-
-
-def _svg_uri(text: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
-
-
-def _colours() -> dict[str, object]:
-    """The figures' colours, for the page's own style."""
-    errors = {"false_positive": FALSE_POSITIVE, "false_negative": FALSE_NEGATIVE}
-    return {
-        "light": LIGHT,
-        "dark": DARK,
-        **{name: "#" + bytes(colour).hex() for name, colour in errors.items()},
-    }
+def _svg_uri(draw: Callable[[Theme], Figure], theme: Theme) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg(draw, theme).encode("utf-8")).decode("ascii")

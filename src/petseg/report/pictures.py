@@ -1,6 +1,7 @@
-"""The two figures made of test images: the samples, and each network's best, median and worst."""
+"""The two figures made of test images: the samples, and each network's best, median and worst image."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,33 +9,33 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from petseg.config.networks import NETWORKS
-from petseg.report.inputs import LABELS
 from petseg.report.selection import RANKS
 from petseg.report.theme import Theme
-from petseg.report.tiles import FALSE_NEGATIVE, FALSE_POSITIVE, Picture, mask_tile, photo_tile
+from petseg.report.tiles import ERRORS, Picture, tile
 
-SIDE = 1.1  # inches of a tile
+SIDE = 1.1  # inches per tile
 
 
 def samples(pictures: Sequence[Picture], theme: Theme) -> Figure:
-    """The reports' picture: rows are image, truth and each network; a column is a test image."""
-    rows = ("image", "truth", *NETWORKS)
-    figure = Figure(figsize=(0.5 + 1.06 * SIDE * len(pictures), 0.75 + 1.2 * SIDE * len(rows)), layout="constrained")
-    grid = figure.subplots(len(rows), len(pictures), squeeze=False)
+    """Draws one column per picture: the image, the ground truth, and each network's prediction."""
+    labels = {"image": "image", "truth": "ground truth"} | {name: network.label for name, network in NETWORKS.items()}
+    size = (0.5 + 1.06 * SIDE * len(pictures), 0.75 + 1.2 * SIDE * len(labels))
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(labels), len(pictures), squeeze=False)
     for column, picture in enumerate(pictures):
-        grid[0, column].set_title(picture.breed.replace("_", " "), loc="center", fontsize=9)
-        for row, what in enumerate(rows):
-            _show(grid[row, column], tile_of(picture, what))
+        grid[0, column].set_title(fill(picture.breed.replace("_", " "), 18), loc="center", fontsize=9)
+        for row, what in enumerate(labels):
+            _show(grid[row, column], tile(picture, what))
             if what in NETWORKS:
                 grid[row, column].set_xlabel(f"Dice {picture.dice[what]:.3f}", fontsize=8.5)
-    for row, what in enumerate(rows):
-        grid[row, 0].set_ylabel(LABELS.get(what, what), color=theme.networks.get(what, theme.ink), fontsize=9.5)
+    for row, (what, label) in enumerate(labels.items()):
+        grid[row, 0].set_ylabel(label, color=theme.networks.get(what, theme.ink), fontsize=9.5)
     _error_legend(figure)
     return figure
 
 
 def extremes(pictures: dict[str, dict[str, Picture]], theme: Theme) -> Figure:
-    """A network's best, median and worst image side by side with its mask; a row is a network.
+    """Draws one row per network: its best, median and worst image, each beside the prediction.
 
     Args:
         pictures: by network, then by rank.
@@ -47,9 +48,9 @@ def extremes(pictures: dict[str, dict[str, Picture]], theme: Theme) -> Figure:
             picture = ranked[rank]
             image, mask = (figure.add_subplot(grid[row, 3 * place + side]) for side in (0, 1))
             if place == 0:
-                image.set_ylabel(LABELS[name], color=theme.networks[name], fontsize=9.5)
-            _show(image, tile_of(picture, "image"))
-            _show(mask, tile_of(picture, name))
+                image.set_ylabel(NETWORKS[name].label, color=theme.networks[name], fontsize=9.5)
+            _show(image, tile(picture, "image"))
+            _show(mask, tile(picture, name))
             image.set_title(rank, loc="left", fontsize=9.5)
             image.set_xlabel(picture.breed.replace("_", " "), fontsize=8)
             mask.set_xlabel(f"Dice {picture.dice[name]:.3f}", fontsize=8.5)
@@ -57,23 +58,13 @@ def extremes(pictures: dict[str, dict[str, Picture]], theme: Theme) -> Figure:
     return figure
 
 
-def tile_of(picture: Picture, what: str) -> np.ndarray:
-    """The tile `image`, `truth` or a network's mask of a picture: uint8 (TILE, TILE, 3)."""
-    if what == "image":
-        return photo_tile(picture.image)
-    mask = picture.truth if what == "truth" else picture.masks[what]
-    return mask_tile(picture.image, picture.truth, mask)
-
-
-def _show(axes: Axes, tile: np.ndarray) -> None:
-    axes.imshow(tile, interpolation="antialiased")
+def _show(axes: Axes, pixels: np.ndarray) -> None:
+    axes.imshow(pixels, interpolation="antialiased")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
 
 
 def _error_legend(figure: Figure) -> None:
-    colours = [tuple(value / 255 for value in colour) for colour in (FALSE_POSITIVE, FALSE_NEGATIVE)]
-    meanings = ("background taken for pet", "pet that was missed")
-    handles = [Patch(color=colour, label=meaning) for colour, meaning in zip(colours, meanings, strict=True)]
+    handles = [Patch(color=color, label=label) for label, color in ERRORS.items()]
     figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8.5)

@@ -1,23 +1,23 @@
-"""Which code made the page: the git commit, and what differed from it."""
+"""The git commit that the report was made from, and what differed from it."""
 
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-# What decides over a result. Outputs are left out: metrics and plots always differ before they are committed.
+# What determines the results. Outputs are left out: metrics and plots always differ before they are committed.
 SOURCES = ("params.yaml", "dvc.yaml", "requirements.txt", "stages", "src")
 
 
 @dataclass(frozen=True)
 class Commit:
-    """`sha` is 40 hex digits or `unknown`; `changed` are the files among SOURCES that are not as in that commit."""
+    """A commit, 40 hex digits or `unknown`, and the files among SOURCES that differ from it."""
 
     sha: str
     changed: tuple[str, ...]
 
 
 def commit(root: str | Path = ".") -> Commit:
-    """The commit checked out at `root`; unknown without git, outside a repository or before the first commit."""
+    """Returns the commit checked out at `root`; unknown without git, outside a repository, before the first commit."""
     sha = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     status = _git(root, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *SOURCES)
     if not sha or status is None:
@@ -26,7 +26,7 @@ def commit(root: str | Path = ".") -> Commit:
 
 
 def _git(root: str | Path, *arguments: str) -> str | None:
-    """What git prints, or None where it fails or is not installed."""
+    """Returns what git prints, or None if it fails or is not installed."""
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):

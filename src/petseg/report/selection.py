@@ -1,16 +1,16 @@
-"""Which test images are shown: by a rule, so that nobody picks them."""
+"""Which test images the report shows: chosen by a fixed rule, not by hand."""
 
 import pandas as pd
 
 SAMPLE_RULE = (
-    "The test images, sorted by species, breed and name, are cut into five equal parts; the middle image of each part "
-    "is shown, whatever its score."
+    "Chosen by a fixed rule, not by score: the test images are sorted by species, breed, and name and divided into "
+    "five equal parts; the middle image of each part is shown."
 )
 RANKS = ("best", "median", "worst")
 
 
 def sample_rows(test: pd.DataFrame, count: int = 5) -> list[int]:
-    """Row numbers of the samples by SAMPLE_RULE; all rows where there are no more than `count`.
+    """Returns the rows of `count` samples, by SAMPLE_RULE; of fewer images, all rows.
 
     Args:
         test: columns species, breed and name; its index numbers the rows.
@@ -21,6 +21,6 @@ def sample_rows(test: pd.DataFrame, count: int = 5) -> list[int]:
 
 
 def extreme_rows(test: pd.DataFrame, network: str) -> dict[str, int]:
-    """Row numbers of the images with `network`'s best, median and worst Dice; equal scores go by name."""
+    """Returns the rows of the images with the best, median and worst Dice of `network`; ties are broken by name."""
     order = test.sort_values([network, "name"], ascending=[False, True], kind="stable").index
-    return {"best": int(order[0]), "median": int(order[len(order) // 2]), "worst": int(order[-1])}
+    return dict(zip(RANKS, map(int, (order[0], order[len(order) // 2], order[-1])), strict=True))

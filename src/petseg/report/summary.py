@@ -1,22 +1,27 @@
-"""The last lines of `make repro`: both networks' test Dice, and where the report lies."""
+"""The last lines of `make repro`: the test Dice of each network, and where the report is."""
 
-from petseg.report.inputs import LABELS, read_scores
+from pathlib import Path
+
+from petseg.config.networks import NETWORKS
+from petseg.report.inputs import read_scores
 from petseg.runtime import errors
 
 PAGE = "report/index.html"
 
 
 def summary() -> str:
-    """Test Dice of each network with its 95 % interval, a line each, and the page's path; no newline at the end.
+    """Returns one line per network, with its test Dice and 95% interval, and one for the report; no final newline.
 
     Raises:
         PetsegError: metrics/test.json is missing or damaged.
     """
-    lines = [
-        f"{LABELS[name]:<14} test Dice {scores.dice:.4f}  [{scores.dice_low:.4f}, {scores.dice_high:.4f}]"
+    lines = {
+        NETWORKS[name].label: f"test Dice {scores.dice:.4f}  [{scores.dice_low:.4f}, {scores.dice_high:.4f}]"
         for name, scores in read_scores().items()
-    ]
-    return "\n".join([*lines, f"{'Report':<14} {PAGE}"])
+    }
+    lines["Report"] = PAGE if Path(PAGE).is_file() else f"{PAGE} does not exist; `dvc repro report` makes it"
+    width = max(map(len, lines))
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in lines.items())
 
 
 if __name__ == "__main__":

@@ -1,68 +1,64 @@
-"""Colours and lettering of all figures, on light and on dark ground, and how a figure becomes bytes.
+"""Colors and fonts of all figures, for light and dark backgrounds, and conversion of figures to PNG and SVG.
 
-The same figure gives the same bytes every time: no dates, no versions, no random ids.
+Equal figures give equal bytes: the files hold no dates, versions or random ids.
 """
 
 import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from petseg.config.networks import NETWORKS
 
 PIXELS_PER_INCH = 150
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours as #rrggbb; `networks` by name: Okabe and Ito's blue and orange, told apart in every colour blindness."""
+    """Colors as #rrggbb; `dark` says which of its two colors each network has."""
 
     background: str
     ink: str
     faint: str
     grid: str
-    networks: dict[str, str]
+    dark: bool
+
+    @property
+    def networks(self) -> dict[str, str]:
+        """The color of each network of the registry."""
+        return {name: network.colors[self.dark] for name, network in NETWORKS.items()}
 
 
-LIGHT = Theme(
-    background="#ffffff",
-    ink="#1f2429",
-    faint="#5c6670",
-    grid="#e3e6e9",
-    networks={"unet": "#0072b2", "resnet34_unet": "#d55e00"},
-)
-DARK = Theme(
-    background="#15181c",
-    ink="#e6e8ea",
-    faint="#9aa4ae",
-    grid="#2d3238",
-    networks={"unet": "#56b4e9", "resnet34_unet": "#ff9550"},
-)
+LIGHT = Theme(background="#ffffff", ink="#1f2429", faint="#5c6670", grid="#e3e6e9", dark=False)
+DARK = Theme(background="#15181c", ink="#e6e8ea", faint="#9aa4ae", grid="#2d3238", dark=True)
 
 
 def png(draw: Callable[[Theme], Figure]) -> bytes:
-    """What `draw` draws on light ground, as PNG."""
+    """Returns the figure that `draw` makes for a light background as PNG."""
     with matplotlib.rc_context(_settings(LIGHT)):
         return _save(draw(LIGHT), format="png", dpi=PIXELS_PER_INCH, metadata={"Software": None})
 
 
 def svg(draw: Callable[[Theme], Figure], theme: Theme) -> str:
-    """What `draw` draws, as SVG on clear ground, lettered in the reader's own interface font."""
+    """Returns the figure that `draw` makes as SVG: transparent background, text in the reader's system font."""
     with matplotlib.rc_context(_settings(theme)):
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        text = _save(draw(theme), format="svg", transparent=True, metadata=nothing).decode("utf-8")
+        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        text = _save(draw(theme), format="svg", transparent=True, metadata=no_metadata).decode("utf-8")
     text = re.sub(r"(font: [^;\"]*?px )[^;\"]*", r"\1system-ui, 'Segoe UI', Roboto, sans-serif", text)
     return text[text.index("<svg") :]
 
 
-def _save(figure: Figure, **options: object) -> bytes:
+def _save(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, **options)
     return buffer.getvalue()
 
 
-def _settings(theme: Theme) -> dict[str, object]:
+def _settings(theme: Theme) -> Any:
     return {
         "figure.facecolor": theme.background,
         "axes.facecolor": theme.background,
@@ -87,7 +83,7 @@ def _settings(theme: Theme) -> dict[str, object]:
         "svg.fonttype": "none",
         "svg.hashsalt": "petseg",
         "text.color": theme.ink,
-        "text.parse_math": False,  # a breed named a$b$ is no formula
+        "text.parse_math": False,  # a breed named a$b$ is not a formula
         "xtick.color": theme.grid,
         "xtick.labelcolor": theme.faint,
         "ytick.color": theme.grid,

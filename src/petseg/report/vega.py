@@ -1,8 +1,8 @@
-"""Lays the scripts of DVC's plots page beside it, so that `dvc plots show` works without a network.
+"""Writes the scripts of DVC's plots page to .dvc/vega.js, so that `dvc plots show` works offline.
 
     python -m petseg.report.vega
 
-DVC's own page loads Vega from a CDN; `.dvc/page.html` looks for `.dvc/vega.js` first.
+DVC's own page loads Vega from a CDN. `.dvc/page.html` uses `.dvc/vega.js` if it exists.
 """
 
 from pathlib import Path
@@ -13,10 +13,10 @@ TARGET = Path(".dvc/vega.js")
 
 
 def main() -> None:
-    """Writes Vega, Vega-Lite and Vega-Embed, bundled in vl-convert-python, as one classic script."""
+    """Writes Vega, Vega-Lite and Vega-Embed, which vl-convert-python bundles, as one script."""
     import vl_convert
 
-    # A classic script, since a page opened from disk may not load modules; braces keep its names to itself.
+    # A classic script in braces: pages opened from disk may not load modules, and braces keep its names local.
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     write_text(TARGET, "{" + bundle + "}\n")
 
