@@ -12,7 +12,7 @@ TITLES = (
     "Dice over the epochs",
     "Loss over the epochs",
     "Test Dice with 95 % interval over images",
-    "Dice of each test image with one network and the other",
+    "Test Dice of each image with both networks",
     "Learning rate of unet",
     "Learning rate of resnet34_unet",
 )
