@@ -75,7 +75,7 @@ def test_it_says_where_it_stops_and_resumes(tmp_path, capsys):
     assert str(stopped.value) == "stopped by SIGTERM; run the same command again to resume from epoch 1, step 2."
     assert stopped.value.exit_status == 143
     trainings.run(checkpoints=trainings.checkpointer(tmp_path))
-    assert "unet: resumes at epoch 1, step 2" in capsys.readouterr().out
+    assert "unet: resumes from epoch 1, step 2" in capsys.readouterr().out
 
 
 def train_and_leave(folder):

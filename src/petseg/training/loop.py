@@ -86,7 +86,7 @@ def train(
     batches = WaitTimer(loader(dataset, sampler, plan.workers, pin_memory=plan.device.type == "cuda"))
     progress = Progress(params.network, params.epochs * state.steps, state.steps_done, quiet=not world.is_main)
     if resumed:
-        progress.say(f"resumes at {state}" if state.epoch < params.epochs else "had already been trained")
+        progress.say(f"resumes from {state}" if state.epoch < params.epochs else "had already been trained")
 
     while not state.is_finished(params.epochs, params.patience):
         network.train()
