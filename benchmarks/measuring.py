@@ -4,6 +4,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def measure(script: str | Path, what: str, task: dict) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def medians(measures: list[tuple[str | Path, str, dict]], rounds: int) -> list[dict[str, float]]:
+def medians(measures: Sequence[tuple[str | Path, str, dict]], rounds: int) -> list[dict[str, float]]:
     """Takes several measurements (script, what, task) in turns, `rounds` times; returns the medians of each."""
     runs = [[measure(*each) for each in measures] for _ in range(rounds)]
     return [{key: statistics.median(run[i][key] for run in runs) for key in runs[0][i]} for i in range(len(measures))]

@@ -217,13 +217,14 @@ def network_of(task: dict) -> nn.Module:
 
 def arrays(task: dict, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     folder = Path(task["packed"])
-    return tuple(np.load(folder / f"{kind}.npy", mmap_mode="r")[:count] for kind in ("images", "trimaps"))  # pyright: ignore
+    return tuple(np.load(folder / f"{kind}.npy", mmap_mode="r")[:count] for kind in ("images", "trimaps"))
 
 
 def dataset_of(task: dict, policy: str = "a") -> TrainDataset:
     """Whole batches only, as in the plain loop."""
-    data = arrays(task)
-    return TrainDataset(*(array[: len(array) // task["batch"] * task["batch"]] for array in data), policy, seed=0)
+    images, trimaps = arrays(task)
+    whole = len(images) // task["batch"] * task["batch"]
+    return TrainDataset(images[:whole], trimaps[:whole], policy, seed=0)
 
 
 def pack(raw: Path, size: int, folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from petseg.config.training import OptimizerParams, ScheduleParams
 
@@ -15,8 +16,7 @@ def build(network: nn.Module, params: OptimizerParams, lr: float) -> Optimizer:
     """Adam (Kingma, Ba 2015) or SGD with momentum (Sutskever et al. 2013), over all parameters of `network`.
 
     Weight decay is L2 (weight_decay * w is added to the gradient) or decoupled (lr * weight_decay * w is subtracted
-    from
-    the weights: AdamW and SGDW, Loshchilov, Hutter 2019). `fused` makes an update one kernel, on CPU and GPU.
+    from the weights: AdamW and SGDW, Loshchilov, Hutter 2019). `fused` makes an update one kernel, on CPU and GPU.
     """
     decay, decoupled = params.weight_decay, params.decay == "decoupled"
     if params.name == "adam":
@@ -142,7 +142,7 @@ class EMA:
         if self.decay is None:
             return
         averaged, followed = zip(*self._floats, strict=True)
-        torch._foreach_lerp_(averaged, followed, 1 - min(self.decay, (1 + step) / (10 + step)))
+        get_ema_multi_avg_fn(min(self.decay, (1 + step) / (10 + step)))(averaged, followed, None)
         for averaged, followed in self._counters:
             averaged.copy_(followed)
 

@@ -111,7 +111,7 @@ def loader(dataset: TrainDataset, sampler: EpochSampler, workers: int, pin_memor
         dataset,
         batch_sampler=sampler,
         num_workers=workers,
-        collate_fn=_identity,
+        collate_fn=_identity,  # pyright: ignore[reportArgumentType]  # torch expects `__getitems__` to return a list
         pin_memory=pin_memory,
         worker_init_fn=_ignore_signals,
     )

@@ -62,9 +62,7 @@ class Watch:
         Python calls signal handlers only between two of its own instructions, not within a long step in C++ or while
         it waits for another process. The wakeup pipe receives the signal's number immediately.
         """
-        number = None
-        while number not in errors.STOPS:
-            number = os.read(pipe, 1)[0]
+        while (number := os.read(pipe, 1)[0]) not in errors.STOPS:
             if number == 0:  # the watch has ended
                 return
         if ended.wait(GRACE):

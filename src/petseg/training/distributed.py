@@ -95,7 +95,7 @@ class World:
 
     def accumulate(self, model: nn.Module, last: bool) -> AbstractContextManager:
         """A context for one micro-batch of gradient accumulation: gradients are exchanged only after the `last`."""
-        return nullcontext() if last or self.size == 1 else model.no_sync()  # pyright: ignore
+        return nullcontext() if last or self.size == 1 else model.no_sync()  # pyright: ignore[reportCallIssue]
 
 
 def _float_if_empty(norm: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
@@ -111,7 +111,7 @@ class _AllReduceSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient
 
 

@@ -17,6 +17,7 @@ from petseg.compute import Plan
 from petseg.config.training import Training
 from petseg.metrics import image_dice
 from petseg.models import pet_logit
+from petseg.models.weights import snapshot
 from petseg.runtime.errors import PetsegError
 from petseg.runtime.progress import Progress, WaitTimer
 from petseg.training.distributed import World
@@ -73,9 +74,9 @@ def train(
         raise PetsegError("The train split has fewer than 2 images, too few to train on; see data/splits.csv.")
     plan.place(network)
     ema = optim.EMA(network, params.ema)
-    model = world.wrap(network)
+    model: nn.Module = world.wrap(network)
     if plan.compiled:
-        model = torch.compile(model, dynamic=False)
+        model = torch.compile(model, dynamic=False)  # pyright: ignore[reportAssignmentType]  # a module stays one
     optimizer = optim.build(network, params.optimizer, params.lr)
     schedule = optim.Schedule(params.schedule, params.lr, params.epochs, len(sampler.sizes))
     loss = losses.build(params.loss)
@@ -187,11 +188,6 @@ def is_better(row: EpochRow, best: EpochRow, select: str) -> bool:
     if not best:
         return True
     return row[select] > best[select] if select == "valid_dice" else row[select] < best[select]
-
-
-def snapshot(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights on their device."""
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
 def rate(state: TrainingState) -> str:

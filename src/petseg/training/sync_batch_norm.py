@@ -1,21 +1,31 @@
 """Batch norm over the images of all processes, on a CPU: torch's own `SyncBatchNorm` computes on GPUs only."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """`BatchNorm2d` whose mean and variance in training are those of all processes' batches together.
+    """`BatchNorm2d` that in training uses the mean and variance over the batches of all processes.
 
-    (B, C, H, W) -> (B, C, H, W); a process may have no image at all (B = 0). Rounded where `BatchNorm2d` rounds: for
-    contiguous float32 maps the outcome has the very bits that one process gives for all images, so that no ReLU is open
-    in one and shut in the other, which would change gradients by far more than rounding does.
+    (B, C, H, W) -> (B, C, H, W); a process may have no images (B = 0). It rounds where `BatchNorm2d` rounds: for
+    contiguous float32 maps the output has the same bits as with all images in one process. Otherwise a ReLU near zero
+    could be active in one and not in the other, which changes gradients far more than rounding does.
     """
+
+    num_batches_tracked: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    momentum: float
 
     @classmethod
     def convert_sync_batchnorm(cls, network: nn.Module) -> nn.Module:
-        """Puts one in the place of each `BatchNorm2d` in `network`, with its parameters and buffers."""
+        """Replaces each `BatchNorm2d` in `network`, with its parameters and buffers.
+
+        Affine parameters, running statistics and `momentum` are required, as in all networks here.
+        """
         for name, module in network.named_children():
             if type(module) is nn.BatchNorm2d:
                 synced = cls(module.num_features, module.eps, module.momentum)
@@ -30,15 +40,14 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         with torch.no_grad():
             mean, variance, count = _statistics(x.float())
-            if self.track_running_stats:
-                self.num_batches_tracked.add_(1)
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_((variance * count / (count - 1)).float(), self.momentum)
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_((variance * count / (count - 1)).float(), self.momentum)
         return _Normalize.apply(x.float(), self.weight, self.bias, mean, variance, count, self.eps).to(x.dtype)
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (C,) float32, biased variance (C,) float64 and number of values a channel (1,) over all processes."""
+    """Mean (C,) float32, biased variance (C,) float64 and number of values per channel (1,), over all processes."""
     count = x.new_full((1,), x.numel() / x.shape[1], dtype=torch.float64)
     total, count = _sum_over_all(torch.cat([_channel_sums(x), count])).split([x.shape[1], 1])
     mean = (total / count).float()
@@ -52,14 +61,7 @@ class _Normalize(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        mean: Tensor,
-        variance: Tensor,
-        count: Tensor,
-        eps: float,
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, count: Tensor, eps: float
     ) -> Tensor:
         inverse = (variance.float().double() + eps).rsqrt().float()
         scale = inverse * weight
@@ -68,7 +70,7 @@ class _Normalize(torch.autograd.Function):
         return torch.addcmul(_channels(shift), x, _channels(scale))
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, mean, inverse, scale, count = ctx.saved_tensors
         normal = (x - _channels(mean)) * _channels(inverse)
         bias, weight = _channel_sums(gradient), _channel_sums(gradient * normal)
@@ -84,7 +86,7 @@ def _channel_sums(x: Tensor) -> Tensor:
 
 
 def _channels(values: Tensor) -> Tensor:
-    """(C,) -> (C, 1, 1), which spreads over (B, C, H, W)."""
+    """(C,) -> (C, 1, 1), which broadcasts to (B, C, H, W)."""
     return values[:, None, None]
 
 
