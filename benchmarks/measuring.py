@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: measurements in processes of their own, and a description of commit and machine."""
+"""Shared by the benchmarks: measurements in separate processes, and a description of commit and machine."""
 
 import json
 import statistics

@@ -40,14 +40,10 @@ HEADER = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=7349, help="how many are drawn; 7349 at most")
-    parser.add_argument("--size", type=int, default=256, help="pixels, height and width of what is packed")
+    parser.add_argument("--images", type=int, default=7349, help="number of images, at most 7349")
+    parser.add_argument("--size", type=int, default=256, help="height and width of the packed images, pixels")
     parser.add_argument("--workers", type=int, default=machine.workers(), help="processes")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        help="where to draw and pack, 3 GB at the defaults",
-    )
+    parser.add_argument("--folder", type=Path, help="where to draw and pack, 3 GB at the defaults")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         raw, packed = Path(folder) / "raw", Path(folder) / "packed"
@@ -67,7 +63,7 @@ def main() -> None:
 
 
 def draw(raw: Path, number: int, workers: int) -> None:
-    """Draws `number` images in the official layout, under the official names where the lists lie beside the project."""
+    """Draws `number` images in the official layout, under the official names if PETSEG_TEST_DATA has the lists."""
     for folder in (raw / "images", raw / "annotations" / "trimaps"):
         folder.mkdir(parents=True)
     test = number * 3669 // 7349

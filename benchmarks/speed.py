@@ -4,9 +4,10 @@
     python benchmarks/speed.py --raw data/raw --size 128 --against ../petseg-0.1    # beside another checkout
     python benchmarks/speed.py --raw data/raw --size 256 --loader                   # data loading alone
 
-Training is compared with a plain loop, written out below in the way of the reports: every image is decoded again in
-every epoch, float32 (TF32 on a GPU), Adam, and the loss is read after every step. Each measurement runs in a process of
-its own, in turns; the table has medians. `--set` and `--plan` change our side alone, except for the width of a network.
+Training is compared with a plain loop in the way of the reports, see `plain_train`: every image is decoded again in
+every epoch, float32 (TF32 on a GPU), Adam, and the loss is read after every step. Each measurement runs in a separate
+process, alternating with the others; the table has medians. `--set` and `--plan` change our side alone, except for the
+width of a network.
 """
 
 import argparse
@@ -286,8 +287,8 @@ def loader_row(task: dict, options: argparse.Namespace) -> str:
     measures = [(HERE, "our loader", task | {"policy": policy}) for policy in options.policy]
     rates = [each["rate"] for each in medians(measures, options.rounds)]
     cores = machine.workers()
-    told = (f"{p} {rate:.0f}, {rate / cores:.0f} per core" for p, rate in zip(options.policy, rates, strict=True))
-    return f"data loading, {task['size']} pixels, batches of {task['batch']}, images/s: {'; '.join(told)}"
+    texts = (f"{p} {rate:.0f}, {rate / cores:.0f} per core" for p, rate in zip(options.policy, rates, strict=True))
+    return f"data loading, {task['size']} pixels, batches of {task['batch']}, images/s: {'; '.join(texts)}"
 
 
 FIRST = "network, width, pixels, batch, plan"

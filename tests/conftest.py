@@ -14,7 +14,7 @@ import torch
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
-# Trainings of one test do not wait for those of another, or of whoever works on this machine.
+# Trainings of a test do not wait for other tests or for other users of this machine.
 _locks = tempfile.TemporaryDirectory(prefix="petseg-locks-")  # until this process ends
 os.environ["PETSEG_LOCKS"] = _locks.name
 
@@ -26,7 +26,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 64 KiB of space, which only root can have (and not in every container)."""
+    """A separate file system with 64 KiB of space; mounting it needs root, and fails in some containers."""
     folder = tmp_path / "small_disk"
     folder.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,12 +1,12 @@
-"""Losses, scores and the logit of two classes against code of others: torch's own and MONAI's, values and gradients.
+"""Losses, scores and the logit of two classes against torch and MONAI: values and gradients.
 
 The references compute in float64 from the same logits. Their conventions, where a formula is 0/0 or is smoothed:
 
-- MONAI's soft Dice loss adds `smooth_nr` to 2 Σyp and `smooth_dr` to Σy + Σp, 1e-5 each unless told; ours adds the same
-  `smooth` to both. Without smoothing, no pet and no trace of a predicted one is NaN there and a loss of 1 here.
-- MONAI's Dice and IoU of masks leave out images without pets unless told (`ignore_empty`); then they are 1 if nothing
-  is predicted either, as here. Its precision and recall are NaN where nothing is predicted or nothing is there; here
-  they are 1 if both are so, else 0.
+- MONAI's soft Dice loss adds `smooth_nr` to 2 Σyp and `smooth_dr` to Σy + Σp, 1e-5 each by default; ours adds the same
+  `smooth` to both. Without smoothing, a loss without pet and without predicted pet is NaN there and 1 here.
+- MONAI's Dice and IoU of masks skip images without pets by default; with `ignore_empty=False` they are 1 if nothing is
+  predicted either, as here. Its precision is NaN if nothing is predicted, and its recall if there is no pet; here both
+  are 1 if prediction and truth are empty, else 0.
 """
 
 import math
@@ -21,7 +21,7 @@ from petseg import losses, metrics
 from petseg.config.training import LossParams
 from petseg.models import pet_logit
 
-pytestmark = pytest.mark.xdist_group("monai")  # one process imports it, not each
+pytestmark = pytest.mark.xdist_group("monai")  # only one process imports it
 
 SHAPES = [(1, 1, 1, 1), (3, 1, 5, 4), (2, 1, 16, 16)]
 DTYPES = [torch.float32, torch.float64]
@@ -41,10 +41,10 @@ LOSSES = [
 
 @pytest.fixture(scope="module")
 def monai():
-    """MONAI, without what its import leaves behind: variables, one of which a training has to set by itself."""
+    """MONAI, without the environment variables that its import sets: a training must set one of them itself."""
     before = dict(os.environ)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about this machine and its packages, not about what is used of it
+        warnings.simplefilter("ignore")  # about this machine and its packages
         import monai
     os.environ.clear()
     os.environ.update(before)

@@ -15,7 +15,7 @@ def test_sums_of_parts_add_up_to_those_of_the_batch(loss, dtype):
     parts = sum(loss.sums(logits[part], truth[part]) for part in (slice(0, 1), slice(1, 3), slice(3, 3)))
     whole = loss.sums(logits, truth)
     assert whole.dtype == torch.float64
-    close = {"rtol": 1e-12 if dtype == torch.float64 else 1e-6, "atol": 0}  # vector units round by where a pixel lies
+    close = {"rtol": 1e-12 if dtype == torch.float64 else 1e-6, "atol": 0}  # vectorized sums depend on the position
     torch.testing.assert_close(parts, whole, **close)
     components = loss.components(parts)
     torch.testing.assert_close(loss.total(components), loss(logits, truth), **close)

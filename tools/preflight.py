@@ -55,7 +55,7 @@ def disk_problem(index: str) -> str | None:
 
 
 def git_problem() -> str | None:
-    """Returns why DVC cannot use this folder's git repository, or None if it can or is told to do without."""
+    """Returns why DVC cannot use this folder's git repository, or None if it can or is configured without git."""
     config = configparser.ConfigParser(strict=False)
     config.read([".dvc/config", ".dvc/config.local"])
     if config.get("core", "no_scm", fallback="false").strip().lower() == "true":

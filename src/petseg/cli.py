@@ -72,7 +72,7 @@ def recipes() -> None:
 def list_recipes() -> None:
     """List all recipes, one per line.
 
-    Two values such as 20/60 are those of UNet and of ResNet34-UNet.
+    Two values such as 20/60 are for UNet and for ResNet34-UNet.
 
     \b
     Example:

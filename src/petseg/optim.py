@@ -50,7 +50,7 @@ class Schedule:
     - one_cycle: one value per step, up from lr / 25 to `lr` in the first 30 % of the training, then down to
       lr / 250,000, both along half a cosine (Smith, Topin 2018; momentum is constant).
 
-    Defaults are those of torch's schedulers of these names. With `warm_up`, the rate is also multiplied by a line from
+    Constants are the defaults of torch's schedulers. With `warm_up`, the rate is also multiplied by a line from
     0 to 1 over the steps of the first epochs (Goyal et al. 2017).
 
     Args:

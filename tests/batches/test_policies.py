@@ -1,4 +1,4 @@
-"""Augmentation policies: every argument once more, as the reports state it, and what happens to images."""
+"""Augmentation policies: every argument against the reports, and the effect on images and masks."""
 
 import itertools
 from typing import get_args
@@ -102,7 +102,7 @@ def test_transforms_fire_independently_of_each_other():
 
 
 def scene():
-    """An image whose pet is exactly its bright part, so that image and mask can be compared after any move."""
+    """An image whose pet is exactly its bright part, so that image and mask can be compared after any transform."""
     image, trimap = np.full((SIZE, SIZE, 3), 40, np.uint8), np.full((SIZE, SIZE), 2, np.uint8)
     image[10:40, 20:52], trimap[10:40, 20:52] = 220, 1
     return image, trimap
@@ -149,7 +149,7 @@ def test_image_and_mask_move_together(policy, agreement, moved_share):
 
 
 def test_elastic_deformation_moves_image_and_mask_by_one_field():
-    """A board of 4 x 4 pixels: another field, or swapped axes, would show in every square."""
+    """A checkerboard of 4 x 4 pixels: another field, or swapped axes, would show in every square."""
     y, x = np.mgrid[:SIZE, :SIZE] // 4
     board = ((x + y) % 2).astype(np.uint8)
     image = np.repeat(40 + 180 * board[..., None], 3, axis=2).astype(np.uint8)

@@ -59,7 +59,7 @@ def test_a_sample_depends_only_on_seed_epoch_and_index():
     assert (dataset(seed=4).__getitems__(keys)[0] != images).flatten(1).any(1).sum() > 40
 
 
-def test_an_epoch_has_every_sample_once_in_an_order_of_its_own():
+def test_an_epoch_has_every_sample_once_in_its_own_order():
     batches = list(EpochSampler(10, 4, seed=1, epochs=3))
     assert [len(batch) for batch in batches] == 3 * [4, 4, 2]
     epochs = [[key for batch in batches[start : start + 3] for key in batch] for start in (0, 3, 6)]

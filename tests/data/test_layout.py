@@ -1,4 +1,4 @@
-"""The official layout: what is read, and the error for each way in which it can be wrong."""
+"""The official layout: reading it, and an error for each way in which it can be wrong."""
 
 from pathlib import Path
 

@@ -62,7 +62,7 @@ def stage(tmp_path, monkeypatch):
     ("flips", "columns", "dice"),
     [("false", [*range(32, 64)], 1), ("true", [*range(16), *range(48, 64)], 2 * 16 / (32 + 32))],
 )
-def test_flips_are_applied_if_asked_for(stage, flips, columns, dice):
+def test_flips_are_applied_if_enabled(stage, flips, columns, dice):
     p = params.load(overrides=[f"evaluate.flips={flips}"])
     scored = stage["evaluate"]("unet", RightHalf(), p, PLAN, [np.ones((8, 8), bool)] * 3)
     assert np.flatnonzero(scored.masks[0, 0]).tolist() == columns

@@ -1,4 +1,4 @@
-"""Every architecture parameter has its effect, in particular those that change no weight's shape."""
+"""Every architecture parameter has its effect, also if it does not change the shape of a weight."""
 
 import inspect
 

@@ -57,7 +57,7 @@ def test_reflect_pad_refuses_a_map_that_is_too_small():
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [1, 3, 7])
-def test_conv_pads_as_asked(size, stride):
+def test_conv_has_the_given_padding(size, stride):
     zeros, reflect = (conv(2, 3, size, LayerOptions(padding=padding), stride) for padding in ("zeros", "reflect"))
     reference = nn.Conv2d(2, 3, size, stride, padding=size // 2, padding_mode="reflect")
     for module in (zeros, reflect):

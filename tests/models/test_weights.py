@@ -1,4 +1,4 @@
-"""Weights files: round trip, and what is refused."""
+"""Weights files: round trip, and files that are refused."""
 
 import pytest
 import torch

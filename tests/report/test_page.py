@@ -123,8 +123,8 @@ def test_parameters_breeds_and_splits_are_in_their_row_and_column(project, netwo
     breeds = table_of(page, "Table of scores by breed")
     for row, breed in (("Bengal, cat", "Bengal"), ("great pyrenees, dog", "great_pyrenees")):
         assert breeds[row] == {"Images": "3"} | expected(lambda name, _, breed=breed: f"{means[name][breed]:.4f}")
-    told = ", ".join(f"{label} {median}" for label, median in expected(lambda n, _: f"{medians[n]:.4f}").items())
-    assert f"Dotted lines: medians, {told}." in text_of(page)
+    listed = ", ".join(f"{label} {median}" for label, median in expected(lambda n, _: f"{medians[n]:.4f}").items())
+    assert f"Dotted lines: medians, {listed}." in text_of(page)
     assert table_of(page, "Data") == {
         "train": {"Images": "2", "cat": "2", "dog": "0", "Breeds": "2"},
         "valid": {"Images": "1", "cat": "0", "dog": "1", "Breeds": "1"},
@@ -163,8 +163,8 @@ def check_tiles(figure, picture, contents):
         tile = photo_tile(picture.image) if mask is None else mask_tile(picture.image, picture.truth, mask)
         assert box.find("img").get("src") == data_uri(tile)
         label = {"truth": "ground truth"}.get(what, what)
-        told = f"{LABELS[what]} {picture.dice[what]:.3f}" if what in NETWORKS else label
-        assert text_of(box.find("div")) == told
+        caption = f"{LABELS[what]} {picture.dice[what]:.3f}" if what in NETWORKS else label
+        assert text_of(box.find("div")) == caption
         assert picture.name in box.find("img").get("alt")
 
 

@@ -42,7 +42,7 @@ def folder():
 
 
 def test_users_share_locks(folder):
-    """In a folder such as /tmp, where nobody may open another user's file with O_CREAT (fs.protected_regular)."""
+    """In a folder such as /tmp, where no user may open another user's file with O_CREAT (fs.protected_regular)."""
     folder.chmod(0o1777)
     umask = os.umask(0o077)
     try:

@@ -25,7 +25,7 @@ def clean_environment(monkeypatch):
         *(("PETSEG_DEVICE", text) for text in ("foo", "gpu", "meta", "cuda:", "cpu:1", "cuda:x")),
     ],
 )
-def test_an_invalid_environment_variable_is_an_error_whoever_uses_it(monkeypatch, name, text):
+def test_an_invalid_environment_variable_is_an_error_even_if_unused(monkeypatch, name, text):
     monkeypatch.setenv(name, text)
     with pytest.raises(PetsegError, match=f"^{name} is '{text}'; set it to [^\n]*, or unset it.$"):
         machine.check_environment()

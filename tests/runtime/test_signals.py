@@ -28,7 +28,7 @@ def block():
         ctypes.CDLL(None).pthread_mutex_lock(mutex)
 
 class Lock:
-    '''A lock that tells when the thread of the watch waits for it.'''
+    '''A lock that records that the thread of the watch waits for it.'''
     def __init__(self):
         self.lock, self.wanted = threading.Lock(), threading.Event()
     def __enter__(self):
@@ -141,7 +141,7 @@ def test_the_death_of_dvc_or_torchrun_stops_a_stage(tmp_path, starter, start, va
     assert sorted(output.splitlines()) == ["SIGTERM came", message]
 
 
-def test_without_dvc_a_stage_follows_nobody(monkeypatch):
+def test_without_dvc_a_stage_follows_no_process(monkeypatch):
     threads = threading.active_count()
     monkeypatch.delenv("DVC_STAGE", raising=False)
     signals.follow_dvc()

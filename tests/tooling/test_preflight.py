@@ -148,7 +148,7 @@ def test_repository_without_commit(folder, main, capsys) -> None:
     assert "`git add -A && git commit -m start`" in said
 
 
-def test_dvc_that_is_told_to_do_without_git(folder, main, capsys) -> None:
+def test_dvc_configured_without_git(folder, main, capsys) -> None:
     installed(folder)
     (folder / ".dvc").mkdir()
     (folder / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")

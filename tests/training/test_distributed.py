@@ -17,9 +17,9 @@ from petseg.training.session import Checkpointer
 from petseg.training.sync_batch_norm import SyncBatchNorm2d
 from support import trainings, worlds
 
-# Steps of 8, 8, 8 and of what is left, over which four processes share unevenly; five epochs are 20 steps. One pixel
-# where rounding opens a ReLU that was shut changes a small network's gradient by a percent, and Adam makes more of it
-# the higher lr is: at 1e-3 a single process, too, strays by more than 1e-5 if its weights are changed by 1e-7.
+# Steps of 8, 8, 8 and a smaller last batch, which four processes divide unevenly; five epochs are 20 steps. A single
+# pixel where rounding activates a ReLU changes a small network's gradient by a percent, and Adam amplifies that with
+# lr: at 1e-3 even one process deviates by more than 1e-5 if its weights are changed by 1e-7.
 STEPS = {"epochs": 5, "batch_size": 8, "lr": 1e-4}
 OTHERWISE = {"loss.dice_over": "image", "loss.smooth": 1, "train.ema": 0.9, "train.clip": 0.1, "lr": 3e-3}
 OTHERWISE |= {"optimizer.name": "sgd", "schedule.name": "one_cycle"}
@@ -29,7 +29,7 @@ CASES = {
     "resnet34_unet": ("resnet34_unet", 31, STEPS | {"seed": 1}),
     "unet otherwise": ("unet", 27, STEPS | {"seed": 4} | OTHERWISE),
 }
-VALID = 11  # two batches of 8 and 3, which two and four processes take turns with
+VALID = 11  # two batches, of 8 and 3 images
 
 
 class Recorder(Checkpointer):
@@ -62,7 +62,7 @@ def train(case, world=None):
 
 
 def normalize(inputs, gradients, world=None):
-    """Batch norm of this process's share: outcome, gradients of input, weight and bias, running mean and variance."""
+    """Batch norm of this process's share: output, gradients of input, weight and bias, running mean and variance."""
     torch.manual_seed(0)
     network = nn.Sequential(nn.Sequential(nn.BatchNorm2d(3)))
     with torch.no_grad():
@@ -88,7 +88,7 @@ def communicate(world):
 
 
 def cases(size):
-    """What so many processes train: four on few cores spend their time waiting for each other."""
+    """The cases for `size` processes: four on few cores spend most of their time waiting for each other."""
     return list(CASES) if size == 2 else ["unet", "resnet34_unet"]
 
 
@@ -123,7 +123,7 @@ def test_the_loss_of_every_step_agrees(results):
         assert len(set(losses)) == 20
         assert shared == pytest.approx(losses, abs=1e-5)
         for row, expected in zip(rows, history, strict=True):
-            assert row == pytest.approx(expected, abs=1e-4)  # a Dice counts pixels, and one may lie on the threshold
+            assert row == pytest.approx(expected, abs=1e-4)  # Dice counts pixels, and one may be at the threshold
             for key in ("valid_loss", "train_loss", "train_cross_entropy", "valid_soft_dice"):
                 assert row[key] == pytest.approx(expected[key], abs=1e-5)
         off = [(weights[key].double() - value.double()).abs().mean().item() for key, value in state.items()]
@@ -172,7 +172,7 @@ def train_until(world, folder, looks):
 
 
 def test_a_training_resumes_with_another_number_of_processes(tmp_path):
-    """10 images in steps of 4, 4 and 2 and two batches to validate, which two processes do at once."""
+    """10 images in steps of 4, 4 and 2, and two batches to validate, one per process."""
     expected, _ = trainings.run(seed=4, lr=1e-4)
     assert "epoch 1, step 3" in train_until(World(), tmp_path, 3)
     stops = [value for value, _ in worlds.run(2, train_until, tmp_path, 5)]

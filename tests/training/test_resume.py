@@ -18,7 +18,7 @@ from support import forks, trainings
 
 
 def content(result, name, tmp_path):
-    """All that a training leaves, as bytes."""
+    """The results of a training, as bytes."""
     weights.save(tmp_path / "weights", result.weights, trainings.settings().training(name), "0" * 64)
     return (tmp_path / "weights").read_bytes(), str(result.history), str(result.best)
 
@@ -31,7 +31,7 @@ BF16 = replace(trainings.PLAN, precision="bf16", channels_last=True)
     ("at", "plan", "width"), [*((at, trainings.PLAN, 4) for at in range(1, 13)), (8, BF16, 16), (11, BF16, 16)]
 )
 def test_stopped_at_any_step_and_validation(name, at, plan, width, tmp_path):
-    """10 images in steps of 4, 4 and 2 and two batches to validate: 6 looks an epoch."""
+    """10 images in steps of 4, 4 and 2, and two batches to validate: 6 checks per epoch."""
     how = {"epochs": 2, "plan": plan, f"{name}.width": width}
     expected, _ = trainings.run(name, **how)
     stopping = trainings.checkpointer(tmp_path / "kept", watch=trainings.StopAt(at))
@@ -97,7 +97,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
         process.start()
         return process
 
-    start(tmp_path / "whole").join()  # once to start the server that the others are forked from, once to take the time
+    start(tmp_path / "whole").join()  # first to start the fork server, then to measure the time
     trainings.checkpointer(tmp_path / "whole" / "kept").store.clear()
     begun = time.monotonic()
     start(tmp_path / "whole").join()
@@ -111,13 +111,13 @@ def test_twenty_kills_at_random_moments_change_no_byte(tmp_path):
             process.kill()
             process.join()
             kills += 1
-        else:  # it came to its end between the kills: begin once more
+        else:  # it ended before the kill: start over
             (tmp_path / "killed" / "done").unlink()
             trainings.checkpointer(tmp_path / "killed" / "kept").store.clear()
     process = start(tmp_path / "killed")
     process.join()
     assert process.exitcode == 0
-    assert resumed >= 5  # else the moments were no test
+    assert resumed >= 5  # otherwise the kills came too early or too late
     assert (tmp_path / "killed" / "done").read_bytes() == (tmp_path / "whole" / "done").read_bytes()
 
 
@@ -158,7 +158,7 @@ def test_with_both_damaged_it_begins_again(tmp_path):
     assert store.load() is None
 
 
-def test_the_newest_two_are_kept_and_numbers_go_on(tmp_path):
+def test_the_newest_two_are_kept_and_numbers_continue(tmp_path):
     for number in range(1, 6):
         checkpoints.Checkpoints(tmp_path, 0).save({"number": number})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000004.ckpt", "000005.ckpt"]
@@ -214,7 +214,7 @@ def test_a_queued_experiment_keeps_its_checkpoints_in_the_project(monkeypatch, t
     assert str(session.checkpoint_folder()) == ".petseg/checkpoints"
 
 
-def test_what_nobody_continued_for_a_month_is_removed(tmp_path):
+def test_checkpoints_older_than_a_month_are_removed(tmp_path):
     for name in ("old", "new"):
         (tmp_path / name).mkdir()
     os.utime(tmp_path / "old", (0, time.time() - 31 * 24 * 3600))

@@ -74,7 +74,7 @@ def test_accumulation_is_exact_for_a_loss_that_is_a_mean_over_images():
     assert (accumulated - whole).norm() < 1e-6 * whole.norm()
 
 
-def test_micro_batches_have_at_least_2_images_and_at_most_as_many_as_asked_for():
+def test_micro_batches_have_at_least_2_images_and_at_most_the_given_number():
     for micro_batch in range(2, 9):
         for size in range(2, 40):
             parts = World().micro_batches(size, micro_batch)

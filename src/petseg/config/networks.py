@@ -107,9 +107,9 @@ class Network:
     Attributes:
         class_path: module below `petseg.models` and class, such as `unet.UNet`.
         params: class of its section in params.yaml, which has the name of the entry.
-        label: what people read.
-        colors: of its lines and labels, #rrggbb, on light and on dark ground. The two here are blue and orange of Okabe
-            and Ito's palette, which can be told apart with every kind of color blindness.
+        label: the name in text and figures.
+        colors: of its lines and labels, #rrggbb, on light and on dark backgrounds. The two here are blue and orange of
+            Okabe and Ito's palette, which can be distinguished with every kind of color blindness.
     """
 
     class_path: str

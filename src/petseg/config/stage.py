@@ -10,7 +10,7 @@ from petseg.runtime.errors import ParamsError
 
 @contextmanager
 def for_stage(*keys: str, path: str | Path = "params.yaml") -> Iterator[Params]:
-    """Yields the parameters, and raises at the end if one of `keys` has changed in the file meanwhile.
+    """Yields the parameters, and raises at the end if one of `keys` has changed in the file.
 
     DVC writes a stage's parameters to dvc.lock after its command, with the values of that moment (its issue 11058).
     Without this check a result would be recorded under parameters that did not produce it.

@@ -43,7 +43,7 @@ class LossParams(Section):
         return self
 
     def error(self, classes: int) -> str | None:
-        """Why this loss cannot train a network with so many logits, as the end of a sentence; None if it can."""
+        """Why this loss cannot train a network with `classes` logits, as the end of a sentence; None if it can."""
         if classes == 2 and self.bce:
             return f"loss.bce is {self.bce:g}: binary cross entropy takes one logit, two take loss.cross_entropy"
         if classes == 1 and self.cross_entropy:
@@ -75,7 +75,7 @@ class ScheduleParams(Section):
         return self
 
     def error(self, epochs: int) -> str | None:
-        """Why this schedule does not fit so many epochs, as the end of a sentence; None if it does."""
+        """Why this schedule does not fit a training of `epochs` epochs, as the end of a sentence; None if it does."""
         if self.name == "plateau" and epochs == 1:
             return "schedule.name is plateau, which compares epochs: there must be more than one"
         if self.warm_up and self.warm_up >= epochs:

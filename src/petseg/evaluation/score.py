@@ -41,8 +41,8 @@ def score(
 ) -> Scored:
     """Scores a network on every image once, in order.
 
-    Several threads take whole batches, each from its images to its scores. On a CPU that is faster than batch after
-    batch, where threads wait for each other in every layer. On a GPU some threads count pixels while it computes.
+    Several threads process one whole batch each. On a CPU that is faster than batch after batch, where threads wait for
+    each other in every layer. On a GPU some threads count pixels while it computes.
 
     Args:
         network: (B, 3, S, S) pixels in [0, 255] -> logits, (B, 1, S, S) or (B, 2, S, S). It is left in eval mode.
@@ -83,7 +83,7 @@ def _score_batch(
     loss: losses.Loss,
     number: int,
 ) -> Scored:
-    """Scores batch `number`, from 0; the other arguments are those of `score`."""
+    """Scores batch `number`, from 0; other arguments as in `score`."""
     image, mask = next(batches_in_order(images, trimaps, batch_size, first=number))
     pixels, truth = plan.inputs(image, mask)
     with plan.autocast():

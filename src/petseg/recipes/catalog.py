@@ -108,7 +108,7 @@ def show(name: str, path: Path = PARAMS) -> str:
     """All parameters of a recipe in the layout and with the comments of params.yaml, below the recipe's description.
 
     Lines whose value is not the default start with `MARK` and end with the default; all others are indented to match.
-    `default` is shown as it is.
+    `default` is shown unchanged.
 
     Raises:
         ParamsError: see `sources`.
@@ -138,7 +138,7 @@ def apply(name: str, path: Path = PARAMS, force: bool = False) -> int:
         The number of values that changed.
 
     Raises:
-        ParamsError: see `sources`; or edits would be lost; or git has no commit of `path` to tell.
+        ParamsError: see `sources`; or edits would be lost; or git has no commit of `path` to compare with.
     """
     found = sources(name, path=path)
     if not force:

@@ -56,7 +56,7 @@ def hydra(value: Any) -> str:
 
 
 def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = catalog.PARAMS) -> None:
-    """Runs one recipe in place of this process, so that Ctrl-C and the exit status are those of DVC.
+    """Replaces this process by `dvc exp run` of one recipe, so that Ctrl-C and the exit status are DVC's.
 
     Several recipes, or one with a sweep, are queued instead, and the queue is started. An experiment is named after its
     recipe and the time, since DVC does not accept a name twice.

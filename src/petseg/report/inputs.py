@@ -91,7 +91,7 @@ class EvaluationRun(Machine):
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything the report shows. The keys of each dict are those of `NETWORKS`.
+    """Everything the report shows. Each dict has the keys of `NETWORKS`.
 
     Attributes:
         params: params.yaml.

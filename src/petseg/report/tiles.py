@@ -12,8 +12,8 @@ from petseg.config.networks import NETWORKS
 from petseg.report.inputs import Inputs, read_masks
 
 TILE = 256  # pixels per side: sharp on a phone, small in a file
-# Yellow and magenta differ in lightness, so they can be told apart with every kind of color blindness; neither is the
-# color of a network.
+# Yellow and magenta differ in lightness, so they can be distinguished with every kind of color blindness; neither is
+# the color of a network.
 FALSE_POSITIVE, FALSE_NEGATIVE = "#ffd60a", "#e0218a"
 ERRORS = {
     "false positive: background": FALSE_POSITIVE,
@@ -86,7 +86,7 @@ def mask_tile(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> np.ndar
     gray = photo.mean(axis=2, keepdims=True)
     pixels = np.where(mask[..., None], photo, 0.3 * gray + 0.7 * 128)
     for wrong, color in ((mask & ~truth, FALSE_POSITIVE), (truth & ~mask, FALSE_NEGATIVE)):
-        # A little of the image shines through, so that one sees what the network got wrong.
+        # The image shines through a little, to show what the network got wrong.
         pixels[wrong] = 0.2 * gray[wrong] + 0.8 * np.array(ImageColor.getrgb(color), dtype=np.float32)
     return pixels.round().astype(np.uint8)
 

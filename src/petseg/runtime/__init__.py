@@ -1,1 +1,1 @@
-"""What carries results without deciding any: files, processes, signals, locks. Never a dependency of a DVC stage."""
+"""Infrastructure that cannot change a result: files, processes, signals, locks. Never a dependency of a DVC stage."""

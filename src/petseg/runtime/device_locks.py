@@ -1,4 +1,4 @@
-"""Locks on GPUs and CPU cores: trainings that run at the same time on one machine use different ones, or take turns."""
+"""Locks on GPUs and CPU cores: simultaneous trainings on one machine use different ones, or wait."""
 
 import os
 import random
@@ -109,7 +109,7 @@ def _uuids(names: list[str]) -> list[str]:
     """The UUIDs of GPUs, which CUDA_VISIBLE_DEVICES may name by number or by the beginning of their UUID.
 
     Numbers do not identify a GPU: under SLURM each job sees only its own GPUs and counts them from 0. A name that
-    nvidia-smi does not know is returned as it is.
+    nvidia-smi does not know is returned unchanged.
     """
     command = ["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"]
     try:

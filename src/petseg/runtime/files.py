@@ -43,7 +43,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[Path]:
-    """Yields a free path beside `path`; what is there at the end is removed."""
+    """Yields a free path beside `path`, and removes what is left there at the end."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

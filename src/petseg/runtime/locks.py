@@ -40,6 +40,6 @@ def _open(path: Path) -> int:
         if not path.exists():
             raise
         return os.open(path, os.O_RDONLY)  # another user's file: elsewhere, reading is enough
-    with contextlib.suppress(PermissionError):  # another user's file that everybody can write
+    with contextlib.suppress(PermissionError):  # another user's file that everyone can write
         os.fchmod(descriptor, 0o644)  # whatever the umask
     return descriptor

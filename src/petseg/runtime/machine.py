@@ -26,7 +26,7 @@ _NUMBERS = {  # environment variables: type and range
 
 
 def check_environment() -> None:
-    """Checks every environment variable that has a range, also those that this machine or stage does not use.
+    """Checks every environment variable that has a range, whether or not this machine or stage uses it.
 
     Raises:
         PetsegError: one of them has an invalid value.

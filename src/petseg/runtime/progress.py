@@ -68,7 +68,7 @@ class Progress:
             sys.stdout.flush()
 
     def say_without_bar(self, line: str) -> None:
-        """Prints a line where there is no bar."""
+        """Prints a line if no bar is shown."""
         if self._bar.disable:
             self.say(line)
 

@@ -40,7 +40,7 @@ class World:
         A micro-batch has the same images however many processes there are.
 
         Args:
-            batch_size, micro_batch: images of all processes together; None is no division.
+            batch_size, micro_batch: images of all processes together; None means no division.
 
         Returns:
             For each, the slice of this process's images, maybe empty, and its share of the batch, in (0, 1].

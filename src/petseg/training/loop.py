@@ -149,19 +149,19 @@ def validate(
 ) -> dict[str, float]:
     """Scores the validation split in eval mode: `loss`, `cross_entropy`, `soft_dice` and `dice`.
 
-    Losses are means over batches weighted by their images, Dice is the mean over images. Processes take turns with the
-    batches, so that each image counts once.
+    Losses are means over batches weighted by their images, Dice is the mean over images. Batches are distributed
+    round-robin over the processes, so that each image counts once.
 
     Args:
         valid: images (N, H, W, 3) and trimaps (N, H, W), uint8.
-        before_batch: called before each turn, by all processes.
+        before_batch: called by all processes before each round of batches.
     """
     network.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=plan.device)
     batches = batches_in_order(*valid, batch_size, first=world.rank, step=world.size)
     for _ in range(0, len(valid[0]), batch_size * world.size):
         before_batch()
-        for images, masks in islice(batches, 1):  # none if the last turn does not reach this process
+        for images, masks in islice(batches, 1):  # none if the last round has none for this process
             pixels, truth = plan.inputs(images, masks)
             with plan.autocast():
                 logits = pet_logit(network(pixels).float())

@@ -74,9 +74,10 @@ class Checkpointer:
 
 @contextmanager
 def open_session(training: Training, plan: Plan, data_sha256: str) -> Iterator[tuple[World, Checkpointer]]:
-    """Yields the processes and the checkpointer of a training. If the context ends well, its checkpoints are removed.
+    """Yields the processes and the checkpointer of a training. Its checkpoints are removed at the end,
+    unless there was an error.
 
-    Of two equal trainings at once, the second waits for the first.
+    If another process runs the same training, this one waits for it.
 
     Args:
         data_sha256: of the data, see `petseg.data.fingerprint`.

@@ -21,8 +21,8 @@ def forward_backward(
 ) -> Tensor:
     """Accumulates the gradients of one batch over its micro-batches, each loss weighted by its share of the images.
 
-    Among processes each loss is computed from sums over the images of all. Every process backpropagates through its own
-    images, and the gradients are added up.
+    With several processes, each loss is computed from sums over the images of all. Every process backpropagates through
+    its own images, and the gradients are summed.
 
     Args:
         model: pixels (B, 3, H, W) -> logits (B, 1, H, W) or (B, 2, H, W); wrapped by `World.wrap`.

@@ -1,4 +1,4 @@
-"""The source `folder`: what a user may have, and the errors about what cannot be used."""
+"""The source `folder`: the images and masks it accepts, and its errors."""
 
 import os
 from collections.abc import Callable

@@ -18,7 +18,7 @@ def extract(archive: Path, folder: Path, keep: Callable[[PurePosixPath], bool] =
 
     Args:
         archive: the file.
-        folder: the destination. After an error while writing (a full disk), the caller must remove what is in it, as
+        folder: the destination. After an error while writing (a full disk), the caller must remove its content, as
             `files.atomic_folder` does.
         keep: which members to write, by their path in the archive. All members are checked.
 

@@ -30,7 +30,7 @@ class Drawing:
 
 
 def draw(index: int, seed: int) -> Drawing:
-    """Draws image `index` of the set `seed`, deterministically. The breeds take turns."""
+    """Draws image `index` of the set `seed`, deterministically. Breeds repeat in a fixed order."""
     rng = np.random.default_rng([seed, index])
     breed = BREEDS[index % len(BREEDS)]
     close = rng.random() < 0.28
