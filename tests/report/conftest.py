@@ -61,7 +61,7 @@ def machine(number: int) -> dict[str, object]:
 
 
 def write_network(root: Path, name: str, place: int, epochs: int) -> dict[str, float]:
-    """Writes all files of one network but its predictions; returns its scores in metrics/test.json, but for Dice."""
+    """Writes all files of one network except its predictions; returns its scores in metrics/test.json, except Dice."""
     table = make_curve(epochs, place)
     (root / "plots/train").mkdir(parents=True, exist_ok=True)
     table.to_csv(root / f"plots/train/{name}.csv", index=False)

@@ -1,4 +1,4 @@
-"""Signals at every kind of moment, in small processes that stand for a training; tests/training has a real one."""
+"""Signals at every kind of moment, in small processes that imitate a training; tests/training has a real one."""
 
 import contextlib
 import os

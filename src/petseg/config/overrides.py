@@ -1,7 +1,7 @@
 """Parameters before they are typed: the nested values of params.yaml, of a recipe and of `-S key=value`.
 
-Each source remembers where its values were read, so that an error can name the place. YAML is read by version 1.2, as
-DVC does, where PyYAML reads version 1.1: `1e-05` is a number, `010` is ten, `yes` is text.
+Each source remembers where its values were read, so that an error can name the place. YAML is read as version 1.2, as
+by DVC; PyYAML alone reads version 1.1: `1e-05` is a number, `010` is ten, `yes` is text.
 """
 
 import difflib

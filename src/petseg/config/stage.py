@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from petseg.config.overrides import flatten
 from petseg.config.params import Params, load
 from petseg.runtime.errors import ParamsError
 
@@ -16,7 +17,7 @@ def for_stage(*keys: str, path: str | Path = "params.yaml") -> Iterator[Params]:
     Without this check a result would be recorded under parameters that did not produce it.
 
     Args:
-        keys: the dotted keys that the stage lists under `params` in dvc.yaml.
+        keys: the top-level keys that the stage lists under `params` in dvc.yaml.
 
     Raises:
         ParamsError: the file changed while the stage ran, or cannot be read.
@@ -36,27 +37,12 @@ def check_unchanged(params: Params, keys: Sequence[str], path: str | Path = "par
 
 
 def find_change(params: Params, keys: Sequence[str], path: str | Path = "params.yaml") -> str | None:
-    """The first of `keys` that differs between the file and `params`, as the start of a sentence; None if none does."""
+    """The first value below `keys` that differs between file and `params`, as the start of a sentence; or None."""
     try:
-        after = load(path).model_dump()
+        after = flatten(load(path).model_dump(include=set(keys)))
     except ParamsError as error:
         return f"{path} changed while this stage ran ({str(error).rstrip('.')})"
-    before = params.model_dump()
-    for key in keys:
-        old, new = _pick(before, key), _pick(after, key)
-        if old != new:
-            return f"{path} changed while this stage ran: {_describe_change(key, old, new)}"
+    for key, old in flatten(params.model_dump(include=set(keys))).items():
+        if after[key] != old:
+            return f"{path} changed while this stage ran: {key} was {old} and is now {after[key]}"
     return None
-
-
-def _describe_change(key: str, old: object, new: object) -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        name = next(name for name in old if old[name] != new[name])
-        return _describe_change(f"{key}.{name}", old[name], new[name])
-    return f"{key} was {old} and is now {new}"
-
-
-def _pick(values: dict, key: str) -> object:
-    for part in key.split("."):
-        values = values[part]
-    return values

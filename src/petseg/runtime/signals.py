@@ -112,7 +112,7 @@ def _follow(parents: list[psutil.Process]) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     with contextlib.suppress(OSError):  # the reader of stderr may have died too
         starter = "dvc" if "DVC_STAGE" in os.environ else "launcher"
-        sys.stderr.write(f"stopping, because the {starter} that started this process has died\n")  # in one piece
+        sys.stderr.write(f"stopping, because the {starter} that started this process has died\n")  # one write, not two
 
 
 def _alive(process: psutil.Process) -> bool:

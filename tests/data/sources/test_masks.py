@@ -47,7 +47,7 @@ def test_black_and_white_in_any_format(tmp_path: Path, name: str) -> None:
 
 
 def test_a_colored_palette_is_read_as_indices(tmp_path: Path) -> None:
-    """As of label images that show class 1 in red."""
+    """As in label images that show class 1 in red."""
     make_palette_image(PET, (0, 0, 0), (255, 0, 0)).save(tmp_path / "a.png")
     np.testing.assert_array_equal(masks.read(tmp_path / "a.png"), PET * 1)
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from petseg.data.images import BACKGROUND, BORDER, PET
 from petseg.data.sources.synthetic import camera, coat, face, photo, scene
+from petseg.data.sources.synthetic.anatomy import POSES
 from petseg.data.sources.synthetic.breeds import BREEDS, Breed
 from petseg.data.sources.synthetic.noise import smooth
 from petseg.data.sources.synthetic.painting import put
 from petseg.data.sources.synthetic.relief import relief
 
-_POSES, _ODDS = ("stand", "sit", "lie", "rest", "curl"), (0.28, 0.32, 0.24, 0.1, 0.06)
+_ODDS = (0.28, 0.32, 0.24, 0.1, 0.06)  # of POSES
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def draw(index: int, seed: int) -> Drawing:
     rng = np.random.default_rng([seed, index])
     breed = BREEDS[index % len(BREEDS)]
     close = rng.random() < 0.28
-    name = rng.choice(("sit", "lie")) if close else rng.choice(_POSES, p=_ODDS)
+    name = rng.choice(("sit", "lie")) if close else rng.choice(POSES, p=_ODDS)
     posed = camera.pose(breed, name, close, rng)
     shape = _shape(posed, close, rng)
     frame = camera.frame(posed, close, shape, rng)
