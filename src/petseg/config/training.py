@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from petseg.config.networks import BatchSize, Section
+from petseg.config.overrides import flatten
 
 Weight = Annotated[float, Field(ge=0, le=100)]
 
@@ -83,10 +84,11 @@ class ScheduleParams(Section):
         return None
 
 
-class Training(Section):
+class Training(TrainParams):
     """Effective values for the training of one network: its own where it has them, else the shared ones.
 
-    Besides the fields below, an instance has every key of `NetworkParams.architecture`, such as `width`.
+    Besides the keys of `train` and the fields below, an instance has every key of `NetworkParams.architecture`, such as
+    `width`.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -97,22 +99,10 @@ class Training(Section):
     epochs: int
     lr: float
     seed: int
-    augment: str
-    cutmix: float
-    select: str
-    patience: int | None
-    clip: float | None
-    ema: float | None
-    precision: Literal["fp32", "bf16"]
-    micro_batch: int | None
-    deterministic: bool
-    compile: bool
     loss: LossParams
     optimizer: OptimizerParams
     schedule: ScheduleParams
 
     def flat(self) -> dict[str, str | float | bool | None]:
         """Every value under its dotted key: `lr`, `loss.dice` and so on."""
-        plain = self.model_dump()
-        sections = {key: plain.pop(key) for key in ("loss", "optimizer", "schedule")}
-        return plain | {f"{key}.{inner}": value for key in sections for inner, value in sections[key].items()}
+        return flatten(self.model_dump())
