@@ -214,7 +214,7 @@ def test_apply_replaces_the_file_only_with_the_right_values(file, monkeypatch):
         ("lr: fast", ["lr is 'fast'"]),
         ("train: {ema: 1}", ["train.ema is 1", "less than 1"]),
         ("lr: [1", ["not valid YAML, line 1"]),
-        ("lr: 1e-3\nlr: 1e-4", ["not valid YAML, line 2: found duplicate key"]),
+        ("lr: 1e-3\nlr: 1e-4", ["not valid YAML, line 2: lr occurs twice"]),
         ("- lr", ["has no keys"]),
         ("# nothing", ["has no keys"]),
         ("unet: {classes: 2}", ["unet.classes is 2, but loss.bce is 1"]),

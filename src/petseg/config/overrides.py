@@ -1,17 +1,18 @@
 """Parameters before they are typed: the nested values of params.yaml, of a recipe and of `-S key=value`.
 
-Each source remembers where its values were read, so that an error can name the place. YAML is read by ruamel.yaml, as
-by DVC. PyYAML would read YAML 1.1, where `1e-05` is text, `010` is eight and `yes` is true.
+Each source remembers where its values were read, so that an error can name the place. YAML is read as version 1.2, as
+by DVC; PyYAML alone reads version 1.1: `1e-05` is a number, `010` is ten, `yes` is text.
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import yaml
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML, YAMLError
 
 from petseg.runtime.errors import ParamsError
 
@@ -157,6 +158,35 @@ def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from _valid_keys(field.annotation, f"{prefix}{name}.")
 
 
+class _Loader(yaml.SafeLoader):
+    """The core schema of YAML 1.2, section 10.3.2; a key that occurs twice is an error."""
+
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # without those of YAML 1.1
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} occurs twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = node.value.replace("_", "")  # DVC, too, accepts 1_000, although only YAML 1.1 has it
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
 def parse_yaml(text: str, place: str) -> Any:
     """Python values of a YAML 1.2 text.
 
@@ -167,9 +197,9 @@ def parse_yaml(text: str, place: str) -> Any:
         ParamsError: the text is not YAML, or a key occurs twice.
     """
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:  # ValueError: a date such as 2012-13-45
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())
+        reason = getattr(error, "problem", None) or error
         raise ParamsError(f"{place} is not valid YAML{line}: {reason}.") from None
