@@ -1,6 +1,7 @@
 """Shared by the benchmarks: measurements in processes of their own, and a description of commit and machine."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -18,16 +19,21 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def measure(script: str | Path, what: str, task: dict) -> dict[str, float]:
-    """Runs `script --child WHAT TASK` and returns the JSON object in the last line of its output."""
+    """Runs `script --child WHAT TASK` and returns the JSON object in the last line of its output.
+
+    The script imports petseg from its own checkout, whichever one is installed.
+    """
     command = [sys.executable, str(script), "--child", what, json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    paths = [str(Path(script).resolve().parents[1] / "src"), os.environ.get("PYTHONPATH", "")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{what} in {script} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def medians(measures: list[tuple[str | Path, str, dict]], rounds: int) -> list[dict[str, float]]:
-    """Takes several measurements (script, what, task) in turns, `rounds` times; returns the medians of each."""
+    """Repeats several measurements (script, what, task) in turns, `rounds` times; returns the medians of each."""
     runs = [[measure(*each) for each in measures] for _ in range(rounds)]
     return [{key: statistics.median(run[i][key] for run in runs) for key in runs[0][i]} for i in range(len(measures))]
 
@@ -46,7 +52,7 @@ def headline() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {facts['device_name']}{cores}, torch {facts['torch']}"
 
 
-def commit() -> str:
-    """The commit that is checked out, with a + if files differ; unknown outside a repository."""
-    current = provenance.commit(ROOT)
+def commit(root: Path = ROOT) -> str:
+    """The commit that is checked out in `root`, with a + if files differ; unknown outside a repository."""
+    current = provenance.commit(root)
     return current.sha[:7] + ("+" if current.changed else "")
