@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from measuring import training_flops
 from petseg import models
 from petseg.config import params
 from petseg.config.networks import NETWORKS
@@ -69,14 +70,12 @@ def count(name: str) -> Network:
         network, image = models.build(name, p), torch.empty(1, 3, SIZE, SIZE)
     with FlopCounterMode(display=False) as forward:
         network(image)
-    with FlopCounterMode(display=False) as both:
-        network(image).sum().backward()
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     return Network(
         name=name,
         parameters=models.count_parameters(network),
         multiply_adds=forward.get_total_flops() // 2,
-        training_flops=both.get_total_flops(),
+        training_flops=training_flops(network, SIZE),
         norms=len(norms),
         channels=sum(norm.num_features for norm in norms),
     )

@@ -223,8 +223,9 @@ def arrays(task: dict, count: int | None = None) -> tuple[np.ndarray, np.ndarray
 
 def dataset_of(task: dict, policy: str = "a") -> TrainDataset:
     """Whole batches only, as in the plain loop."""
-    data = arrays(task)
-    return TrainDataset(*(array[: len(array) // task["batch"] * task["batch"]] for array in data), policy, seed=0)
+    images, trimaps = arrays(task)
+    whole = len(images) // task["batch"] * task["batch"]
+    return TrainDataset(images[:whole], trimaps[:whole], policy, seed=0)
 
 
 def pack(raw: Path, size: int, folder: Path) -> None:
