@@ -1,10 +1,10 @@
-"""Shared by the benchmarks: measurements in separate processes, and a description of commit and machine."""
+"""Shared by the benchmarks: measurements in processes of their own, and a description of commit and machine."""
 
 import json
+import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,25 +18,36 @@ from petseg.runtime import machine
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def measure(script: str | Path, what: str, task: dict) -> dict[str, float]:
-    """Runs `script --child WHAT TASK` and returns the JSON object in the last line of its output."""
+def measure(script: Path, what: str, task: dict) -> dict[str, float]:
+    """Runs `script --child WHAT TASK` and returns the JSON object in the last line of its output.
+
+    The script imports petseg from its own checkout, whichever one is installed.
+    """
     command = [sys.executable, str(script), "--child", what, json.dumps(task)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    paths = [str(script.resolve().parents[1] / "src"), os.environ.get("PYTHONPATH", "")]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{what} in {script} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def medians(measures: Sequence[tuple[str | Path, str, dict]], rounds: int) -> list[dict[str, float]]:
-    """Takes several measurements (script, what, task) in turns, `rounds` times; returns the medians of each."""
+def medians(measures: list[tuple[Path, str, dict]], rounds: int) -> list[dict[str, float]]:
+    """Repeats several measurements (script, what, task) in turns, `rounds` times; returns the medians of each."""
     runs = [[measure(*each) for each in measures] for _ in range(rounds)]
     return [{key: statistics.median(run[i][key] for run in runs) for key in runs[0][i]} for i in range(len(measures))]
 
 
 def training_flops(network: nn.Module, size: int) -> int:
-    """Floating-point operations of training on one image, forward and backward; additions and multiplications count."""
+    """Floating-point operations per image, forward and backward; a multiply-add is two.
+
+    Args:
+        network: may be on the meta device, which computes nothing.
+        size: height and width of the image.
+    """
+    images = torch.zeros(2, 3, size, size, device=next(network.parameters()).device)
     with FlopCounterMode(display=False) as counter:
-        network.train()(torch.zeros(2, 3, size, size)).sum().backward()
+        network.train()(images).sum().backward()
     return counter.get_total_flops() // 2
 
 
@@ -47,7 +58,7 @@ def headline() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d}, commit {commit()}, {facts['device_name']}{cores}, torch {facts['torch']}"
 
 
-def commit() -> str:
-    """The commit that is checked out, with a + if files differ; unknown outside a repository."""
-    current = provenance.commit(ROOT)
+def commit(root: Path = ROOT) -> str:
+    """The commit that is checked out in `root`, with a + if files differ; unknown outside a repository."""
+    current = provenance.commit(root)
     return current.sha[:7] + ("+" if current.changed else "")

@@ -1,17 +1,13 @@
-"""Time and memory of packing a set as large as Oxford-IIIT Pet.
+"""Measures time and memory of packing a data set of the size of Oxford-IIIT Pet, and prints a row for pack.md.
 
-Draws as many images as the official lists name, of about 500 x 375 pixels and about as heavy as the real ones (100 kB),
-and packs them with `petseg.data.pack`. Drawing is not timed. Prints a row for benchmarks/pack.md:
+Draws images of about 500 x 375 pixels and 100 kB, as in the real data set, and packs them with `petseg.data.pack`.
+Drawing is not timed.
 
-    python benchmarks/pack.py [--images 7349] [--size 256] [--workers 2] [--folder FOLDER]
-
-Memory is the sum of the proportional set sizes (PSS) of this process and its workers, sampled twenty times a second:
-resident memory, of which a page that several of them share counts once.
+Memory is the sum of the proportional set sizes (PSS) of this process and its workers, sampled 20 times per second:
+resident memory, in which a page shared by several processes counts once.
 """
 
 import argparse
-import os
-import subprocess
 import tempfile
 import threading
 import time
@@ -29,8 +25,6 @@ from PIL import Image, ImageDraw
 from petseg.data import layout, pack, splits
 from petseg.runtime import machine
 
-ROOT = Path(__file__).resolve().parents[1]
-LISTS = Path(os.environ.get("PETSEG_TEST_DATA", "")) / "official-lists"
 SIZES = ((500, 375), (375, 500), (500, 333), (500, 400), (333, 500), (500, 500), (600, 450), (300, 225))
 HEADER = (
     "| date | commit | machine | images | pixels | workers | seconds | images/s | peak memory, MiB (PSS) |\n"
@@ -40,10 +34,10 @@ HEADER = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=7349, help="number of images, at most 7349")
+    parser.add_argument("--images", type=int, default=7349, help="number of images")
     parser.add_argument("--size", type=int, default=256, help="height and width of the packed images, pixels")
-    parser.add_argument("--workers", type=int, default=machine.workers(), help="processes")
-    parser.add_argument("--folder", type=Path, help="where to draw and pack, 3 GB at the defaults")
+    parser.add_argument("--workers", type=int, default=machine.workers(), help="worker processes")
+    parser.add_argument("--folder", type=Path, help="where to create a temporary folder of 3 GB")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         raw, packed = Path(folder) / "raw", Path(folder) / "packed"
@@ -55,37 +49,32 @@ def main() -> None:
             pack.pack(raw, rows, options.size, packed, options.workers)
             seconds = time.perf_counter() - start
         weight = sum(path.stat().st_size for path in (raw / "images").iterdir()) / len(rows)
+    import torch  # only now: the measured processes do not need it
+
+    from measuring import commit
+
+    cpu = f"{machine.describe(torch.device('cpu'))['device_name']}, {machine.cores()} cores"
     print(f"{len(rows)} images of {weight / 1000:.0f} kB on average\n\n{HEADER}")
     print(
-        f"| {datetime.now(UTC):%Y-%m-%d} | {commit()} | {cpu()} | {len(rows)} | {options.size} | {options.workers} "
+        f"| {datetime.now(UTC):%Y-%m-%d} | {commit()} | {cpu} | {len(rows)} | {options.size} | {options.workers} "
         f"| {seconds:.1f} | {len(rows) / seconds:.0f} | {peak['bytes'] / 2**20:.0f} |"
     )
 
 
 def draw(raw: Path, number: int, workers: int) -> None:
-    """Draws `number` images in the official layout, under the official names if PETSEG_TEST_DATA has the lists."""
+    """Draws `number` images in the official layout."""
     for folder in (raw / "images", raw / "annotations" / "trimaps"):
         folder.mkdir(parents=True)
     test = number * 3669 // 7349
-    counts = {"trainval.txt": number - test, "test.txt": test}
-    names = []
-    for list_name, count in counts.items():
-        lines = list_lines(list_name, count)
-        (raw / "annotations" / list_name).write_text("\n".join(lines) + "\n")
-        names += [line.split()[0] for line in lines]
+    names = [f"pet_{i}" for i in range(number)]
+    for list_name, listed in zip(layout.LISTS, (names[test:], names[:test]), strict=True):
+        (raw / "annotations" / list_name).write_text("".join(f"{name} 1 1 1\n" for name in listed))
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         list(pool.map(draw_pet, [raw] * len(names), names, range(len(names)), chunksize=32))
 
 
-def list_lines(list_name: str, count: int) -> list[str]:
-    """The first `count` lines of an official list, or that many made up."""
-    if (LISTS / list_name).is_file():
-        return (LISTS / list_name).read_text().splitlines()[:count]
-    return [f"{list_name.removesuffix('.txt')}_{i} 1 1 1" for i in range(count)]
-
-
 def draw_pet(raw: Path, name: str, seed: int) -> None:
-    """One photograph: soft light, coarse clutter and fine grain under an ellipse; and its trimap."""
+    """Draws one image, an ellipse on noise of several scales, and its trimap."""
     rng = np.random.default_rng(seed)
     width, height = SIZES[seed % len(SIZES)]
     photo = np.zeros((height, width, 3), np.float32)
@@ -104,7 +93,7 @@ def draw_pet(raw: Path, name: str, seed: int) -> None:
 
 @contextmanager
 def peak_memory() -> Iterator[dict[str, int]]:
-    """Yields a dict whose `bytes` is the highest memory of this process and its children meanwhile."""
+    """Yields a dict; its `bytes` is the peak memory of this process and its children in the block."""
     peak, done, this = {"bytes": 0}, threading.Event(), psutil.Process()
 
     def sample() -> None:
@@ -121,25 +110,12 @@ def peak_memory() -> Iterator[dict[str, int]]:
 
 
 def memory(process: psutil.Process) -> int:
-    """Proportional set size in bytes (resident size where the system has none); 0 for a process that has ended."""
+    """Proportional set size in bytes (resident set size if the system has no PSS); 0 for a process that has ended."""
     try:
         usage = process.memory_full_info()
     except psutil.Error:
         return 0
     return getattr(usage, "pss", usage.rss)
-
-
-def commit() -> str:
-    """The checked-out commit, marked where the tree differs from it."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "none"
-
-
-def cpu() -> str:
-    """Model and number of cores."""
-    import torch  # here, since the workers import this module too
-
-    return f"{machine.describe(torch.device('cpu'))['device_name']}, {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":

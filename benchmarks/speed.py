@@ -4,10 +4,10 @@
     python benchmarks/speed.py --raw data/raw --size 128 --against ../petseg-0.1    # beside another checkout
     python benchmarks/speed.py --raw data/raw --size 256 --loader                   # data loading alone
 
-Training is compared with a plain loop in the way of the reports, see `plain_train`: every image is decoded again in
-every epoch, float32 (TF32 on a GPU), Adam, and the loss is read after every step. Each measurement runs in a separate
-process, alternating with the others; the table has medians. `--set` and `--plan` change our side alone, except for the
-width of a network.
+Training is compared with a plain loop, written out below in the way of the reports: every image is decoded again in
+every epoch, float32 (TF32 on a GPU), Adam, and the loss is read after every step. Each measurement runs in a process of
+its own, in turns; the table has medians. `--set` and `--plan` do not change the plain loop, except for the width of a
+network; with `--against` they change both checkouts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from measuring import ROOT, headline, medians
+from measuring import ROOT, commit, headline, medians
 from petseg import compute, losses, models
 from petseg.batches.policies import POLICIES
 from petseg.batches.train import EpochSampler, TrainDataset
@@ -185,10 +185,10 @@ def our_loader(task: dict) -> dict[str, float]:
     sampler = EpochSampler(len(dataset), task["batch"], seed=0, epochs=10_000)
     count, start = 0, 0.0
     for step, (batch, _) in enumerate(train_loader(dataset, sampler, machine.workers(), pin_memory=False)):
+        count += len(batch)
         if step == WARM_UP:
             count, start = 0, time.perf_counter()
-        count += len(batch)
-        if step > WARM_UP and time.perf_counter() - start >= task["seconds"]:
+        elif step > WARM_UP and time.perf_counter() - start >= task["seconds"]:
             break
     return {"rate": count / (time.perf_counter() - start)}
 
@@ -218,7 +218,7 @@ def network_of(task: dict) -> nn.Module:
 
 def arrays(task: dict, count: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     folder = Path(task["packed"])
-    return tuple(np.load(folder / f"{kind}.npy", mmap_mode="r")[:count] for kind in ("images", "trimaps"))
+    return tuple(np.load(folder / f"{kind}.npy", mmap_mode="r")[:count] for kind in ("images", "trimaps"))  # pyright: ignore
 
 
 def dataset_of(task: dict, policy: str = "a") -> TrainDataset:
@@ -274,6 +274,10 @@ def training_row(task: dict, options: argparse.Namespace) -> str:
 
 
 def against_row(task: dict, options: argparse.Namespace) -> str:
+    """Both checkouts train the same width in the same precision, whatever their params.yaml says."""
+    network, precision = task["network"], plan_of(task).precision
+    width = params_of(task).network(network).width
+    task = task | {"set": [*task["set"], f"{network}.width={width}", f"train.precision={precision}"]}
     other = options.against / "benchmarks" / "speed.py"
     before, after = medians([(other, "our train", task), (HERE, "our train", task)], options.rounds)
     ratio = after["rate"] / before["rate"]
@@ -287,8 +291,8 @@ def loader_row(task: dict, options: argparse.Namespace) -> str:
     measures = [(HERE, "our loader", task | {"policy": policy}) for policy in options.policy]
     rates = [each["rate"] for each in medians(measures, options.rounds)]
     cores = machine.workers()
-    texts = (f"{p} {rate:.0f}, {rate / cores:.0f} per core" for p, rate in zip(options.policy, rates, strict=True))
-    return f"data loading, {task['size']} pixels, batches of {task['batch']}, images/s: {'; '.join(texts)}"
+    told = (f"{p} {rate:.0f}, {rate / cores:.0f} per core" for p, rate in zip(options.policy, rates, strict=True))
+    return f"data loading, {task['size']} pixels, batches of {task['batch']}, images/s: {'; '.join(told)}"
 
 
 FIRST = "network, width, pixels, batch, plan"
@@ -304,16 +308,16 @@ def head(columns: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw", type=Path, default=layout.RAW, help="photographs in the layout of data/raw")
-    parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS))
-    parser.add_argument("--size", nargs="+", type=int, default=[64, 128])
-    parser.add_argument("--batch", nargs="+", type=int, default=[16])
-    parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--network", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="networks to measure")
+    parser.add_argument("--size", nargs="+", type=int, default=[64, 128], help="height and width of the images, pixels")
+    parser.add_argument("--batch", nargs="+", type=int, default=[16], help="images per batch")
+    parser.add_argument("--seconds", type=float, default=15, help="length of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions, of which the medians are reported")
     parser.add_argument("--set", nargs="*", default=[], help="key=value of params.yaml, such as unet.width=64")
     parser.add_argument("--plan", nargs="*", default=[], help="key=value of petseg.compute.Plan, a YAML value")
     parser.add_argument("--against", type=Path, help="compare training with that of another checkout")
     parser.add_argument("--loader", action="store_true", help="measure data loading alone")
-    parser.add_argument("--policy", nargs="+", choices=POLICIES, default=["a", "petseg"], help="with --loader")
+    parser.add_argument("--policy", nargs="+", choices=POLICIES, default=["a", "petseg"], help="of --loader")
     parser.add_argument("--out", type=Path, help="append the output to this file")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -323,7 +327,8 @@ def main() -> None:
     plan = {key: parse_yaml(value, key) for key, _, value in (each.partition("=") for each in options.plan)}
     command = f"python benchmarks/speed.py {' '.join(sys.argv[1:])}".replace(str(options.raw), "RAW")
     command = command.replace(str(options.against), "OTHER")
-    lines = [f"\n{headline()}\n\n`{command}`\n"]
+    other = f"; OTHER is commit {commit(options.against)}" if options.against else ""
+    lines = [f"\n{headline()}\n\n`{command}`{other}\n"]
     print(lines[0], flush=True)
     row, columns = (against_row, AGAINST) if options.against else (training_row, TRAINING)
     if not options.loader:

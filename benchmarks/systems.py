@@ -1,11 +1,11 @@
-"""Compares recipes: the same data at the same size, the same budget for each network, several seeds, through DVC.
+"""Compares recipes on the same data, with the same image size, budget and seeds, and prints a table.
 
-    python benchmarks/systems.py a b c d laptop --size 64 --seconds 180 --seeds 0 1 2 -S data.url=file:///FOLDER
+    python benchmarks/systems.py a b c d laptop --size 64 --seconds 180 --seeds 0 1 2
+    python benchmarks/systems.py c "c:train.augment=none;loss.dice=0" --size 64 --epochs 30
 
-The budget is the same number of epochs for all, or the same time of training on this machine: two short trainings of
-each network first find how many epochs fit. Everything is an experiment of DVC, the short trainings too, so a second
-call repeats nothing and prints the same table. `c:train.augment=none` is a recipe with a change; several are joined
-by `;`.
+The budget is a number of epochs, or a training time per network on this machine; two short pilot trainings per network
+then estimate how many epochs fit. Every training, also a pilot, is a DVC experiment, so a second call repeats nothing
+and prints the same table. `RECIPE:key=value;key=value` is a recipe with changed parameters.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from io import StringIO
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import dvc.api
 import pandas as pd
+import torch
 
 from measuring import headline, training_flops
 from petseg import models
@@ -34,16 +35,16 @@ from petseg.recipes import catalog
 from petseg.recipes import run as recipe_run
 from petseg.runtime import machine
 
-PILOT_SECONDS = 30  # of training, about, by which the second pilot is longer than the first
-LABELS = {"unet": "UNet", "resnet34_unet": "ResNet34-UNet"}
+MOST_EPOCHS = 5000  # that params.yaml allows
+PILOT_SECONDS = 30  # by about which the second pilot is longer than the first
 
 
 @dataclass(frozen=True)
 class System:
-    """A recipe, with changes perhaps, on the data and at the size of the comparison."""
+    """A recipe, possibly with changes, on the data and at the image size of the comparison."""
 
     spec: str  # RECIPE or RECIPE:key=value;key=value
-    common: tuple[str, ...]  # key=value of all systems
+    common: tuple[str, ...]  # key=value, the same for all systems
 
     @property
     def recipe(self) -> str:
@@ -58,6 +59,7 @@ class System:
         return params.check(catalog.sources(self.recipe, self.overrides))
 
     def experiment(self, epochs: dict[str, int], seed: int) -> "Experiment":
+        """The experiment that trains each network for its number of `epochs`."""
         lengths = [f"{network}.epochs={count}" for network, count in epochs.items()]
         changes = [*self.overrides, *lengths, f"seed={seed}"]
         return Experiment(self.recipe, tuple(recipe_run.settings(self.recipe, changes)))
@@ -65,10 +67,10 @@ class System:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment of DVC, whose name depends on the commit that it starts from and on all that is set in it."""
+    """A DVC experiment. Its name is determined by the commit it starts from and by its settings."""
 
     recipe: str
-    settings: tuple[str, ...]
+    settings: tuple[str, ...]  # arguments of `dvc exp run -S`
 
     @property
     def name(self) -> str:
@@ -76,43 +78,46 @@ class Experiment:
 
     @property
     def revision(self) -> str | None:
-        """The commit that DVC made of it; None until it has run."""
+        """The commit with its results; None if it has not run."""
         found = run("git", "for-each-ref", "--format=%(objectname)", f"refs/exps/{head()[:2]}/{head()[2:]}/{self.name}")
         return found.strip() or None
 
     def read(self, path: str) -> str:
-        return content(path, self.revision)
+        """The text of one of its files."""
+        assert self.revision is not None, f"{self.name} has not run"
+        return read(path, self.revision)
 
-    def facts(self, network: str) -> dict[str, float]:
-        """How a network's training went: seconds, images_per_second."""
+    def facts(self, network: str) -> dict:
+        """Facts of a network's training: seconds, images_per_second, precision, device_name ..."""
         return json.loads(self.read(f"models/{network}.run.json"))
 
     def epochs(self, network: str) -> pd.DataFrame:
+        """One row per epoch of a network's training."""
         return pd.read_csv(StringIO(self.read(f"plots/train/{network}.csv")))
 
     def dice(self, network: str) -> tuple[float, float]:
-        """Of the weights that were kept: on valid, on test."""
+        """Validation and test Dice of the weights that were kept."""
         valid = json.loads(self.read(f"metrics/train_{network}.json"))[network]["valid_dice"]
         return valid, json.loads(self.read("metrics/test.json"))[network]["dice"]
 
 
 @cache
-def content(path: str, revision: str) -> str:
-    """A file of an experiment; DVC takes a second for each."""
+def read(path: str, revision: str) -> str:
+    """The text of a file in a revision, from git or from DVC's cache; takes about a second."""
     return dvc.api.read(path, rev=revision)
 
 
 @cache
 def head() -> str:
-    """The commit that everything here starts from."""
+    """The commit that all experiments start from."""
     return run("git", "rev-parse", "HEAD").strip()
 
 
 def run(*command: str) -> str:
-    """What `git` or `dvc` prints.
+    """Returns what a `git` or `dvc` command prints.
 
     Raises:
-        SystemExit: it failed; with what it printed.
+        SystemExit: it failed; the message contains its output.
     """
     program, env = recipe_run.dvc() if command[0] == "dvc" else ("git", os.environ)
     done = subprocess.run([program, *command[1:]], env=env, capture_output=True, text=True, check=False)
@@ -122,13 +127,13 @@ def run(*command: str) -> str:
 
 
 def run_all(wanted: list[Experiment], jobs: int) -> None:
-    """Runs those that have not run yet, `jobs` at a time, each with its share of the cores."""
+    """Runs the experiments that have not run yet, `jobs` at a time, each with an equal share of the cores."""
     missing = {each.name: each for each in wanted if each.revision is None}
     for name in stranded(missing):
-        run("dvc", "queue", "kill", "--force", name)  # which makes it a failed one
+        run("dvc", "queue", "kill", "--force", name)  # its state is Failed then
     listed = states()
     for name, each in missing.items():
-        if listed.get(name) == "Failed":  # in an earlier call
+        if listed.get(name) == "Failed":  # in an earlier call: try again
             run("dvc", "queue", "remove", name)
         if listed.get(name) not in ("Queued", "Running"):
             run("dvc", "exp", "run", "--queue", "--name", name, *(x for s in each.settings for x in ("-S", s)))
@@ -143,90 +148,99 @@ def run_all(wanted: list[Experiment], jobs: int) -> None:
 
 
 def states() -> dict[str, str]:
-    """Of every experiment in DVC's queue: Queued, Running, Success or Failed."""
+    """The state of each experiment in DVC's queue by name: Queued, Running, Success or Failed."""
     rows = [line.split() for line in run("dvc", "queue", "status").splitlines()[1:-1]]
     return {row[1]: row[-1] for row in rows if len(row) > 3}
 
 
 def stranded(names: Collection[str]) -> list[str]:
-    """Those that DVC takes to be running, but no worker of its queue is: all was killed, or the machine went down."""
+    """The experiments that DVC lists as running although no worker of its queue is alive, as after a power cut."""
     if "Worker status: 0 active" not in run("dvc", "queue", "status"):
         return []
     return [name for name, state in states().items() if state == "Running" and name in names]
 
 
 def epochs_that_fit(systems: list[System], seconds: float, capped: bool, jobs: int) -> list[dict[str, int]]:
-    """For each system and network, how many epochs of training, validation included, take so long here.
+    """Estimates for each system and network how many epochs, including validation, fit into a training time.
 
-    The first steps are slow, so there are two pilots of different lengths: their difference is the time of some epochs,
-    and what else the first one took is spent once in any training.
+    The first steps of a training are slow. So there are two pilots of different lengths: the difference of their times
+    gives the time per epoch, and what remains of the first one's is spent once per training.
 
     Args:
-        capped: at most as many as the recipe says.
+        capped: do not exceed the number of epochs of the recipe.
     """
     short = [dict.fromkeys(NETWORKS, 2) for _ in systems]
-    first = _seconds(systems, short, jobs)
-    long = [{n: 2 + max(4, round(2 * PILOT_SECONDS / took[n])) for n in took} for took in first]
-    second = _seconds(systems, long, jobs)
+    short_seconds = training_seconds(systems, short, jobs)
+    long = [{n: 2 + max(4, round(2 * PILOT_SECONDS / each[n])) for n in NETWORKS} for each in short_seconds]
+    long_seconds = training_seconds(systems, long, jobs)
     fitting = []
-    for system, took, epochs, took_longer in zip(systems, first, long, second, strict=True):
-        lengths = {}
+    for i, system in enumerate(systems):
+        epochs = {}
         for n in NETWORKS:
-            one = (took_longer[n] - took[n]) / (epochs[n] - 2)
-            most = system.params.training(n).epochs if capped else 5000
-            lengths[n] = max(2, min(most, round((seconds - took_longer[n]) / one) + epochs[n]))
-        fitting.append(lengths)
+            per_epoch = (long_seconds[i][n] - short_seconds[i][n]) / (long[i][n] - 2)
+            most = system.params.training(n).epochs if capped else MOST_EPOCHS
+            fits = long[i][n] + round((seconds - long_seconds[i][n]) / per_epoch)
+            epochs[n] = max(2, min(most, fits))
+        fitting.append(epochs)
     return fitting
 
 
-def _seconds(systems: list[System], lengths: list[dict[str, int]], jobs: int) -> list[dict[str, float]]:
-    """How long each network's training of so many epochs takes."""
-    pilots = [system.experiment(length, seed=0) for system, length in zip(systems, lengths, strict=True)]
+def training_seconds(systems: list[System], epochs: list[dict[str, int]], jobs: int) -> list[dict[str, float]]:
+    """Measures how long each network of each system trains for so many epochs."""
+    pilots = [system.experiment(each, seed=0) for system, each in zip(systems, epochs, strict=True)]
     run_all(pilots, jobs)
     return [{n: pilot.facts(n)["seconds"] for n in NETWORKS} for pilot in pilots]
 
 
 @dataclass(frozen=True)
-class Line:
-    """One network of one system over all seeds."""
+class Result:
+    """One network of one system, trained with several seeds."""
 
     network: str
     system: System
     runs: list[Experiment]
 
-    def dice(self, split: int) -> str:
-        """Mean and spread, split 0 valid, 1 test."""
-        values = [run.dice(self.network)[split] for run in self.runs]
-        spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
-        return f"{statistics.mean(values):.4f}{spread}"
-
-    def mean(self, key: str) -> float:
-        return statistics.mean(run.facts(self.network)[key] for run in self.runs)
-
     @cached_property
     def curves(self) -> list[pd.DataFrame]:
         return [run.epochs(self.network) for run in self.runs]
 
-    def final_valid(self) -> float:
-        """Valid Dice after the last epoch, mean over seeds."""
+    def dice(self, split: int) -> str:
+        """Mean and standard deviation over seeds; split 0 is valid, 1 is test."""
+        values = [run.dice(self.network)[split] for run in self.runs]
+        spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):.4f}{spread}"
+
+    def mean(self, fact: str) -> float:
+        return statistics.mean(run.facts(self.network)[fact] for run in self.runs)
+
+    def distinct(self, fact: str) -> str:
+        """The values that occur, joined by a slash."""
+        return " / ".join(dict.fromkeys(run.facts(self.network)[fact] for run in self.runs))
+
+    def final_valid_dice(self) -> float:
+        """Validation Dice after the last epoch, mean over seeds."""
         return statistics.mean(float(curve["valid_dice"].iloc[-1]) for curve in self.curves)
 
     def seconds_to(self, dice: float) -> str:
-        """Mean over seeds of the training time until an epoch ends with that valid Dice; – if one never does."""
+        """Training time until an epoch reaches this validation Dice, mean over seeds; – if a seed never does."""
         times = []
-        for each, curve in zip(self.runs, self.curves, strict=True):
-            reached = curve["epoch"][curve["valid_dice"] >= dice]
-            if reached.empty:
+        for run, curve in zip(self.runs, self.curves, strict=True):
+            reached = [epoch for epoch, valid in zip(curve["epoch"], curve["valid_dice"], strict=True) if valid >= dice]
+            if not reached:
                 return "–"
-            times.append(each.facts(self.network)["seconds"] * int(reached.iloc[0]) / len(curve))
+            times.append(run.facts(self.network)["seconds"] * reached[0] / len(curve))
         return f"{statistics.mean(times):.0f}"
 
     def row(self, target: float) -> str:
-        network = models.build(self.network, self.system.params)
+        """The row of the table; `target` is the validation Dice of the last column."""
+        with torch.device("meta"):
+            network = models.build(self.network, self.system.params)
         flops = training_flops(network, self.system.params.image_size)
         cells = [
-            LABELS[self.network],
+            NETWORKS[self.network].label,
             self.system.spec,
+            self.distinct("device_name"),
+            self.distinct("precision"),
             f"{len(self.curves[0])}",
             f"{self.mean('seconds'):.0f}",
             f"{self.mean('images_per_second'):.0f}",
@@ -236,43 +250,64 @@ class Line:
             f"**{self.dice(1)}**",
             self.seconds_to(target),
         ]
-        return f"| {' | '.join(cells)} |"
+        return table_row(cells)
 
 
 COLUMNS = (
-    "network, recipe, epochs, seconds, images/s, million parameters, GFLOP/image, valid Dice, test Dice, "
-    "seconds to the first recipe's last valid Dice"
+    "network",
+    "recipe",
+    "processor",
+    "precision",
+    "epochs",
+    "seconds",
+    "images/s",
+    "million parameters",
+    "GFLOP/image",
+    "valid Dice",
+    "test Dice",
+    "seconds to the first recipe's last valid Dice",
 )
+
+
+def table(systems: list[System], runs: list[list[Experiment]]) -> list[str]:
+    """The lines of the table, in Markdown; `runs` has the experiments of each system, one per seed."""
+    lines = [table_row(COLUMNS), "|---" * len(COLUMNS) + "|"]
+    for network in NETWORKS:
+        results = [Result(network, system, done) for system, done in zip(systems, runs, strict=True)]
+        lines += [result.row(results[0].final_valid_dice()) for result in results]
+    return lines
+
+
+def table_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("systems", nargs="+", metavar="RECIPE[:key=value;...]")
-    parser.add_argument("--size", type=int, required=True, help="pixels a side, of all")
+    parser.add_argument("systems", nargs="+", metavar="RECIPE[:KEY=VALUE;...]", help="recipes to compare")
+    parser.add_argument("--size", type=int, required=True, help="height and width of the images, pixels")
     budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--seconds", type=float, help="of training a network, on this machine")
-    budget.add_argument("--epochs", type=int, help="of training a network")
-    parser.add_argument("--own-epochs", action="store_true", help="with --seconds: no more epochs than the recipe's")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time, each with its share of the cores")
-    parser.add_argument("-S", dest="common", action="append", default=[], metavar="KEY=VALUE", help="of all")
-    parser.add_argument("--out", type=Path, help="append to this file too")
+    budget.add_argument("--seconds", type=float, help="training time per network on this machine")
+    budget.add_argument("--epochs", type=int, help="epochs per network")
+    parser.add_argument("--own-epochs", action="store_true", help="with --seconds: at most the epochs of the recipe")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds to train with, by default 0 1 2")
+    parser.add_argument("--jobs", type=int, default=1, help="experiments to run at a time; they share the cores")
+    parser.add_argument(
+        "-S", dest="common", action="append", default=[], metavar="KEY=VALUE", help="change a parameter of all recipes"
+    )
+    parser.add_argument("--out", type=Path, help="append the output to this file")
     options = parser.parse_args()
     common = (f"image_size={options.size}", *options.common)
     systems = [System(spec, common) for spec in options.systems]
     if options.seconds:
-        lengths = epochs_that_fit(systems, options.seconds, options.own_epochs, options.jobs)
+        epochs = epochs_that_fit(systems, options.seconds, options.own_epochs, options.jobs)
     else:
-        lengths = [dict.fromkeys(NETWORKS, options.epochs) for _ in systems]
+        epochs = [dict.fromkeys(NETWORKS, int(options.epochs)) for _ in systems]
     runs = [
-        [system.experiment(length, seed) for seed in options.seeds]
-        for system, length in zip(systems, lengths, strict=True)
+        [system.experiment(each, seed) for seed in options.seeds] for system, each in zip(systems, epochs, strict=True)
     ]
-    run_all([each for by_seed in zip(*runs, strict=True) for each in by_seed], options.jobs)
-    lines = [f"\n{headline()}\n\n`{command()}`\n", f"| {COLUMNS.replace(', ', ' | ')} |", "|---" * 10 + "|"]
-    for network in NETWORKS:
-        block = [Line(network, system, done) for system, done in zip(systems, runs, strict=True)]
-        lines += [line.row(block[0].final_valid()) for line in block]
+    run_all([run for by_seed in zip(*runs, strict=True) for run in by_seed], options.jobs)
+    lines = [f"\n{headline()}\n\n`{command()}`\n", *table(systems, runs)]
     print("\n".join(lines))
     if options.out:
         with options.out.open("a") as file:
@@ -280,7 +315,7 @@ def main() -> None:
 
 
 def command() -> str:
-    """As it was typed, but for addresses of this machine."""
+    """The command as typed, without addresses of data."""
     words = [f"{word.partition('=')[0]}=..." if "url=" in word else word for word in sys.argv[1:]]
     return shlex.join(["python", "benchmarks/systems.py", *words])
 
