@@ -338,10 +338,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             pack(options.raw, size, Path(folder))
             shared = {"raw": str(options.raw.resolve()), "packed": folder, "size": size, "seconds": options.seconds}
-            shared |= {"set": options.set, "plan": plan}
+            shared["plan"] = plan
             for batch in options.batch:
                 for network in options.network[:1] if options.loader else options.network:
-                    task = shared | {"network": network, "batch": batch}
+                    task = shared | {"network": network, "batch": batch, "set": [f"batch_size={batch}", *options.set]}
                     lines.append(loader_row(task, options) if options.loader else row(task, options))
                     print(lines[-1], flush=True)
     if options.out:
