@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from petseg.config.networks import NETWORKS
-from petseg.report.inputs import Inputs, read_masks
+from petseg.report.inputs import Inputs
 
 TILE = 256  # pixels per side: sharp on a phone, small in a file
 # Yellow and magenta differ in lightness, so they can be distinguished with every kind of color blindness; neither is
@@ -43,19 +43,19 @@ class Picture:
 def load_pictures(inputs: Inputs, rows: Iterable[int]) -> dict[int, Picture]:
     """Reads the pictures of some rows of the test split."""
     rows = sorted(set(rows))
-    masks = {name: read_masks(inputs, name, rows) for name in NETWORKS}
-    test = inputs.test.to_dict("records")
-    return {
-        row: Picture(
-            name=test[row]["name"],
-            breed=test[row]["breed"],
+    masks = {name: inputs.masks[name][rows] for name in NETWORKS}
+    pictures = {}
+    for place, row in enumerate(rows):
+        test = inputs.test.loc[row]
+        pictures[row] = Picture(
+            name=test["name"],
+            breed=test["breed"],
             image=np.array(inputs.images[row]),
             truth=np.array(inputs.trimaps[row]) != 2,
-            masks={name: masks[name][row] for name in NETWORKS},
-            dice={name: test[row][name] for name in NETWORKS},
+            masks={name: masks[name][place] for name in NETWORKS},
+            dice={name: test[name] for name in NETWORKS},
         )
-        for row in rows
-    }
+    return pictures
 
 
 def tile(picture: Picture, what: str) -> np.ndarray:
