@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.lib.npyio import NpzFile
 
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
@@ -27,12 +27,12 @@ class Inputs:
         params: params.yaml.
         splits: data/splits.csv, one row per image.
         test: plots/test/scores.csv, one row per test image: name, breed, species, and each network's Dice.
-        images: (N, S, S, 3) uint8, memory-mapped, in the order of `test`; so are trimaps and masks.
+        images: (N, S, S, 3) uint8, memory-mapped; trimaps and masks have the same order.
         trimaps: (N, S, S) uint8, memory-mapped.
-        masks: data/predictions.npz, (N, S, S) bool by network; read from the file at each access.
+        masks: data/predictions.npz, (N, S, S) bool by network.
         curves: plots/train/NAME.csv, one row per epoch.
         scores: metrics/test.json.
-        trained: metrics/train_NAME.json: the best epoch, from 1, its valid_dice, and the number of parameters.
+        trained: metrics/train_NAME.json.
         training: models/NAME.run.json: machine, versions and times of the training.
         evaluation: data/evaluate.run.json: machine and versions of the evaluation.
     """
@@ -42,7 +42,7 @@ class Inputs:
     test: pd.DataFrame
     images: np.ndarray
     trimaps: np.ndarray
-    masks: NpzFile
+    masks: dict[str, np.ndarray]
     curves: dict[str, pd.DataFrame]
     scores: dict[str, Record]
     trained: dict[str, Record]
@@ -51,7 +51,7 @@ class Inputs:
 
 
 def load(params: Params, root: str | Path = ".") -> Inputs:
-    """Reads the outputs of split, train and evaluate below `root`. Images and masks are not read into memory.
+    """Reads the outputs of split, train and evaluate below `root`.
 
     Raises:
         PetsegError: a file is missing; the message names the stage that writes it.
@@ -60,12 +60,12 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
     root = Path(root)
     splits = _read(root / "data/splits.csv", "split", _table)
     test = _read(root / "plots/test/scores.csv", "evaluate", _table)
-    masks = _read(root / "data/predictions.npz", "evaluate", np.load)
+    masks = _read(root / "data/predictions.npz", "evaluate", _arrays)
     of_split = splits.loc[splits["split"] == "test", "name"].tolist()
-    if not of_split == test["name"].tolist() == masks["name"].tolist():
+    if not of_split == test["name"].tolist() == masks.pop("name").tolist():
         raise DataError(
-            f"{root / 'data/splits.csv'} has other test images than plots/test/scores.csv or data/predictions.npz; "
-            "run `dvc repro evaluate`."
+            "plots/test/scores.csv or data/predictions.npz is not of the test images in data/splits.csv; run "
+            "`dvc repro evaluate`."
         )
     return Inputs(
         params=params,
@@ -83,11 +83,7 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
 
 
 def read_scores(root: str | Path = ".") -> dict[str, Record]:
-    """Reads metrics/test.json below `root`, by network.
-
-    Raises:
-        PetsegError: the file is missing or damaged.
-    """
+    """Reads metrics/test.json below `root`, by network; raises as `load`."""
     return _read(Path(root) / "metrics/test.json", "evaluate", _json)
 
 
@@ -97,7 +93,7 @@ def _read(path: Path, stage: str, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except FileNotFoundError:
         raise PetsegError(f"{path} is missing; run `dvc repro {stage}` first.") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} cannot be used ({error}); delete it and run `dvc repro {stage}`.") from None
 
 
@@ -110,14 +106,19 @@ def _array(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r")
 
 
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
+
+
 def _json(path: Path) -> Record:
     return json.loads(path.read_bytes())
 
 
 def _training(path: Path) -> Record:
     run = _json(path)
-    times = {"started": datetime.fromisoformat(run["started"]), "time": timedelta(seconds=round(run["seconds"]))}
-    return run | times
+    run["started"] = datetime.fromisoformat(run["started"])
+    return run | {"time": timedelta(seconds=round(run["seconds"]))}
 
 
 def _evaluation(path: Path) -> dict[str, Record]:

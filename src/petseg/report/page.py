@@ -19,28 +19,22 @@ from petseg.report.inputs import Inputs, Record
 from petseg.report.provenance import Commit
 from petseg.report.selection import RANKS, SAMPLE_RULE, extreme_rows, sample_rows
 from petseg.report.theme import DARK, LIGHT, Theme, png, svg
-from petseg.report.tiles import ERRORS, Picture, data_uri, load_pictures, tile
+from petseg.report.tiles import ERRORS, data_uri, load_picture, tile
 
 HERE = Path(__file__).parent
-SOURCES = {
-    "synthetic": "synthetic images of pets",
-    "oxford": "photographs from Oxford-IIIT Pet",
-    "folder": "images of your own data set",
-}
 Table = dict[str, dict[str, str]]  # texts by row label and network
 
 
 class Report:
-    """One report. `figures` returns the PNG files, `page` the HTML text."""
+    """One report: `figures` returns the PNG files, `page` the HTML text."""
 
     def __init__(self, inputs: Inputs, commit: Commit) -> None:
-        test = inputs.test
-        samples = sample_rows(test)
-        extremes = {name: extreme_rows(test, name) for name in NETWORKS}
-        loaded = load_pictures(inputs, [*samples, *(row for ranks in extremes.values() for row in ranks.values())])
-        self.inputs, self.commit = inputs, commit
-        self.samples: list[Picture] = [loaded[row] for row in samples]
-        self.extremes = {name: {rank: loaded[row] for rank, row in ranks.items()} for name, ranks in extremes.items()}
+        self.inputs, self.commit, test = inputs, commit, inputs.test
+        self.samples = [load_picture(inputs, row) for row in sample_rows(test)]
+        self.extremes = {
+            name: {rank: load_picture(inputs, row) for rank, row in extreme_rows(test, name).items()}
+            for name in NETWORKS
+        }
         kept = {name: trained["epoch"] for name, trained in inputs.trained.items()}
         self.charts: dict[str, Callable[[Theme], Figure]] = {
             "curves_dice": partial(charts.curves, inputs.curves, kept, "dice", "Dice, mean over images"),
@@ -51,8 +45,7 @@ class Report:
 
     def figures(self) -> dict[str, bytes]:
         """Returns PNG files by name; equal inputs give equal bytes."""
-        drawings = {
-            **self.charts,
+        drawings = self.charts | {
             "samples": partial(pictures.samples, self.samples),
             "extremes": partial(pictures.extremes, self.extremes),
         }
@@ -60,15 +53,15 @@ class Report:
 
     def page(self) -> str:
         """Returns the page as HTML, with style, charts (for light and dark) and pictures inside."""
+        inputs, params = self.inputs, self.inputs.params
         environment = Environment(
             loader=FileSystemLoader(HERE),
-            autoescape=True,
             undefined=StrictUndefined,
+            autoescape=True,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         environment.filters["tile"] = lambda picture, what: data_uri(tile(picture, what))
-        inputs = self.inputs
         results = {
             name: {"scores": inputs.scores[name], "trained": inputs.trained[name], "training": inputs.training[name]}
             for name in NETWORKS
@@ -80,20 +73,19 @@ class Report:
             charts={name: (_svg_uri(draw, LIGHT), _svg_uri(draw, DARK)) for name, draw in self.charts.items()},
             commit=self.commit,
             networks=NETWORKS,
-            inputs=inputs,
-            params=inputs.params,
+            params=params,
+            test=inputs.test,
             results=fill(RESULTS, results),
             training=fill(TRAINING, inputs.training),
             evaluation=fill(MACHINE, inputs.evaluation),
-            settings=settings_table(inputs.params),
-            loss=loss_words(inputs.params.loss),
-            subject=SOURCES[inputs.params.data.source],
+            settings=settings_table(params),
+            loss=loss_words(params.loss),
             splits=split_table(inputs.splits),
+            breeds=breed_table(inputs.test),
             samples=self.samples,
             sample_rule=SAMPLE_RULE,
             extremes=self.extremes,
             ranks=RANKS,
-            breeds=breed_table(inputs.test),
         )
 
 
@@ -130,7 +122,7 @@ TRAINING = MACHINE | {
 
 
 def fill(rows: dict[str, str], values: dict[str, Record]) -> Table:
-    """Fills in the templates of a table with the values of each network, by name."""
+    """Fills in the templates of a table with the values of each network."""
     return {label: {name: template.format_map(own) for name, own in values.items()} for label, template in rows.items()}
 
 
@@ -138,7 +130,7 @@ def settings_table(params: Params) -> Table:
     """Returns every training parameter by its dotted key, as in params.yaml; "–" if a network does not have it."""
     flat = {name: params.training(name).flat() for name in NETWORKS}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key != "network")
-    return {key: {name: _yaml(values[key]) if key in values else "–" for name, values in flat.items()} for key in keys}
+    return {key: {name: _yaml(values.get(key, "–")) for name, values in flat.items()} for key in keys}
 
 
 def _yaml(value: object) -> str:
@@ -160,7 +152,7 @@ def split_table(splits: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Returns for each split the number of images, of images of each species, and of breeds."""
     table = {}
     for split in ("train", "valid", "test"):
-        rows = splits[splits["split"] == split]
+        rows = splits.query("split == @split")
         species = {kind: int((rows["species"] == kind).sum()) for kind in sorted(splits["species"].unique())}
         table[split] = {"Images": len(rows), **species, "Breeds": rows["breed"].nunique()}
     return table
