@@ -107,8 +107,8 @@ def _array(path: Path) -> np.ndarray:
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as file:
-        return dict(file)
+    with open(path, "rb") as file:
+        return dict(np.load(file))
 
 
 def _json(path: Path) -> Record:
