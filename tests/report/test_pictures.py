@@ -45,7 +45,7 @@ def test_errors_have_their_colors():
     truth, mask = np.zeros((2, 4, 4), dtype=bool)
     truth[0, :2] = True
     mask[0, 0] = mask[3, 3] = True
-    picture = Picture("name", "breed", image, truth, {"unet": mask}, {})
+    picture = Picture("name", "breed", image, truth, {"resnet34_unet": truth, "unet": mask}, {})
     step = TILE // 4
     shown, true = (tile(picture, what)[step // 2 :: step, step // 2 :: step].astype(int) for what in ("unet", "truth"))
     assert np.abs(shown[0, 0] - image[0, 0]).max() <= 1  # true positive: as in the image
