@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         PetsegError: a file is missing; the message names the stage that writes it.
         DataError: a file is damaged, or the test images of the files differ.
     """
-    root = Path(root)
+    root, memory_map = Path(root), partial(np.load, mmap_mode="r")
     splits = _read(root / "data/splits.csv", "split", _table)
     test = _read(root / "plots/test/scores.csv", "evaluate", _table)
     masks = _read(root / "data/predictions.npz", "evaluate", _arrays)
@@ -71,8 +72,8 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         params=params,
         splits=splits,
         test=test,
-        images=_read(root / "data/packed/test/images.npy", "split", _array),
-        trimaps=_read(root / "data/packed/test/trimaps.npy", "split", _array),
+        images=_read(root / "data/packed/test/images.npy", "split", memory_map),
+        trimaps=_read(root / "data/packed/test/trimaps.npy", "split", memory_map),
         masks=masks,
         curves={name: _read(root / f"plots/train/{name}.csv", f"train_{name}", _table) for name in NETWORKS},
         scores=read_scores(root),
@@ -100,10 +101,6 @@ def _read(path: Path, stage: str, reader: Callable[[Path], Any]) -> Any:
 def _table(path: Path) -> pd.DataFrame:
     """Reads a CSV file; names such as `12` or `NA` stay text."""
     return pd.read_csv(path, dtype=dict.fromkeys(("name", "breed", "species"), str), keep_default_na=False)
-
-
-def _array(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="r")
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
