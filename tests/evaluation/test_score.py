@@ -104,14 +104,14 @@ def test_a_logit_of_zero_is_background():
 
 def test_dice_at_the_original_size_resizes_the_logits_bilinearly():
     images, trimaps = np.full((1, 8, 8, 3), 50, np.uint8), np.full((1, 8, 8), 2, np.uint8)
-    images[:, :, 4:] = 200  # logits -0.05 and 0.1 in columns 3 and 4: 0 is at a third of the way, 3.33
+    images[:, :, 1:] = 200  # logits -0.05 and 0.1 in columns 0 and 1: 0 is at a third of the way, 0.33
     original = np.zeros((24, 40), bool)
-    original[:, 19:] = True
-    # Centers of pixels: column c of 40 is at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 19 on; nearest would give 20.
+    original[:, 4:] = True
+    # Column c of 40 is at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 4 on. Nearest would give 5, aligned corners 2.
     assert scored(images, trimaps, originals=[original]).scores["dice_original"][0] == 1
     original[12:] = False
     found = scored(images, trimaps, originals=[original])
-    assert found.scores["dice_original"][0] == pytest.approx(2 * 252 / (504 + 252))
+    assert found.scores["dice_original"][0] == pytest.approx(2 * 432 / (864 + 432))
     assert found.scores["dice"][0] == 0
 
 
