@@ -150,11 +150,6 @@ def test_normalization_is_the_reports(variant):
     torch.testing.assert_close(small(variant).normalize(images).permute(0, 2, 3, 1), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_unknown_network_is_refused():
-    with pytest.raises(ValueError, match="'unet2' is not a network; choose from unet, resnet34_unet"):
-        models.build("unet2", params.load(COMMITTED))
-
-
 def test_pet_logit_of_two_classes_is_their_difference():
     logits = torch.randn(3, 2, 5, 7, dtype=torch.float64)
     pet = models.pet_logit(logits)

@@ -6,6 +6,7 @@ concatenated, where a stride is, how corners are aligned.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -96,7 +97,7 @@ def bilinear2(x: Tensor) -> Tensor:
     return F.interpolate(x, size=(2 * x.shape[2], 2 * x.shape[3]), mode="bilinear", align_corners=True)
 
 
-def unet_abc(t: Tape, x: Tensor, w: int, double: Callable) -> Tensor:
+def unet_abc(t: Tape, x: Tensor, w: int, double: Callable = Tape.cbr2) -> Tensor:
     e1 = double(t, x, w)
     e2 = double(t, F.max_pool2d(e1, 2), 2 * w)
     e3 = double(t, F.max_pool2d(e2, 2), 4 * w)
@@ -105,14 +106,6 @@ def unet_abc(t: Tape, x: Tensor, w: int, double: Callable) -> Tensor:
     for skip, channels in ((e4, 8 * w), (e3, 4 * w), (e2, 2 * w), (e1, w)):
         x = double(t, cat(t.up(x, channels), skip), channels)
     return t.conv(x, 1, size=1, bias=True)
-
-
-def unet_ab(t: Tape, x: Tensor, w: int) -> Tensor:
-    return unet_abc(t, x, w, Tape.cbr2)
-
-
-def unet_c(t: Tape, x: Tensor, w: int) -> Tensor:
-    return unet_abc(t, x, w, Tape.cr2)
 
 
 def unet_d(t: Tape, x: Tensor, w: int, transposed: bool = False) -> Tensor:
@@ -160,14 +153,6 @@ def resnet34_unet_d(t: Tape, x: Tensor, w: int, transposed: bool = False) -> Ten
     return t.conv(x, 2, size=3, bias=True)
 
 
-def unet_d_transposed(t: Tape, x: Tensor, w: int) -> Tensor:
-    return unet_d(t, x, w, transposed=True)
-
-
-def resnet34_unet_d_transposed(t: Tape, x: Tensor, w: int) -> Tensor:
-    return resnet34_unet_d(t, x, w, transposed=True)
-
-
 class Variant(NamedTuple):
     """A network as a report describes it.
 
@@ -202,16 +187,18 @@ RESNET_D = D | {"block_stride": 2, "shortcut": 3, "bottleneck": "narrow", "decod
 RESNET_D |= {"last_step": "plain", "head": "bilinear", "head_size": 3}
 
 VARIANTS = {
-    "unet-a": Variant("unet", {}, 31_037_633, unet_ab),
-    "unet-b": Variant("unet", {"normalization": "half"}, 31_037_633, unet_ab),
-    "unet-c": Variant("unet", {"normalization": "half", "norm": "none"}, 31_031_745, unet_c),
+    "unet-a": Variant("unet", {}, 31_037_633, unet_abc),
+    "unet-b": Variant("unet", {"normalization": "half"}, 31_037_633, unet_abc),
+    "unet-c": Variant(
+        "unet", {"normalization": "half", "norm": "none"}, 31_031_745, partial(unet_abc, double=Tape.cr2)
+    ),
     "unet-d": Variant("unet", D, 13_391_426, unet_d),
-    "unet-d-transposed": Variant("unet", D | TRANSPOSED, 31_037_698, unet_d_transposed),
+    "unet-d-transposed": Variant("unet", D | TRANSPOSED, 31_037_698, partial(unet_d, transposed=True)),
     "resnet34_unet-a": Variant("resnet34_unet", {}, 48_194_369, resnet34_unet_a),
     "resnet34_unet-b": Variant("resnet34_unet", RESNET_B, 33_865_089, resnet34_unet_b),
     "resnet34_unet-c": Variant("resnet34_unet", RESNET_C, 24_423_809, resnet34_unet_c),
     "resnet34_unet-d": Variant("resnet34_unet", RESNET_D, 26_045_954, resnet34_unet_d),
     "resnet34_unet-d-transposed": Variant(
-        "resnet34_unet", RESNET_D | TRANSPOSED, 28_881_730, resnet34_unet_d_transposed
+        "resnet34_unet", RESNET_D | TRANSPOSED, 28_881_730, partial(resnet34_unet_d, transposed=True)
     ),
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -58,45 +57,34 @@ def score(
         PetsegError: a logit is NaN or infinite. It would count as background.
     """
     network.eval()
-    batches = range(-(-len(images) // batch_size))
-    score_one = partial(_score_batch, network, images, trimaps, originals, batch_size, plan, loss)
+
+    @torch.inference_mode()
+    def score_batch(number: int) -> Scored:
+        first = number * batch_size
+        image, mask = next(batches_in_order(images, trimaps, batch_size, first=number))
+        pixels, truth = plan.inputs(image, mask)
+        with plan.autocast():
+            logits = models.pet_logit(network(pixels).float())  # (B, 1, S, S)
+        batch_loss = loss(logits, truth).item()
+        logits = logits.cpu()
+        _check_finite(logits, first)
+        predicted = logits[:, 0] > 0  # sigmoid(0) = 0.5
+        counts = metrics.count(predicted, mask)
+        original = torch.tensor([_count_at_original_size(one, originals[i]) for i, one in enumerate(logits, first)])
+        columns = [each(counts) for each in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
+        columns.append(metrics.dice(metrics.Counts(*original.T)))
+        return Scored(predicted.numpy(), {k: v.numpy() for k, v in zip(SCORES, columns, strict=True)}, batch_loss)
+
     cores = torch.get_num_threads()
     threads = min(cores, _MAX_THREADS)
     scored = []
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,)) as pool:
-        for batch in pool.map(score_one, batches):
+        for batch in pool.map(score_batch, range(-(-len(images) // batch_size))):
             scored.append(batch)
             on_batch(len(batch.masks))
     masks = np.concatenate([batch.masks for batch in scored])
     scores = {name: np.concatenate([batch.scores[name] for batch in scored]) for name in SCORES}
     return Scored(masks, scores, sum(batch.loss * len(batch.masks) for batch in scored) / len(images))
-
-
-@torch.inference_mode()
-def _score_batch(
-    network: nn.Module,
-    images: np.ndarray,
-    trimaps: np.ndarray,
-    originals: Originals | Sequence[np.ndarray],
-    batch_size: int,
-    plan: Plan,
-    loss: losses.Loss,
-    number: int,
-) -> Scored:
-    """Scores batch `number`, from 0; other arguments as in `score`."""
-    image, mask = next(batches_in_order(images, trimaps, batch_size, first=number))
-    pixels, truth = plan.inputs(image, mask)
-    with plan.autocast():
-        logits = models.pet_logit(network(pixels).float())  # (B, 1, S, S)
-    batch_loss = loss(logits, truth).item()
-    logits, first = logits.cpu(), number * batch_size
-    _check_finite(logits, first)
-    predicted = logits[:, 0] > 0  # sigmoid(0) = 0.5
-    counts = metrics.count(predicted, mask)
-    original = torch.tensor([_count_at_original_size(one, originals[i]) for i, one in enumerate(logits, first)])
-    columns = [each(counts) for each in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
-    columns.append(metrics.dice(metrics.Counts(*original.T)))
-    return Scored(predicted.numpy(), {k: v.numpy() for k, v in zip(SCORES, columns, strict=True)}, batch_loss)
 
 
 def _check_finite(logits: Tensor, first: int) -> None:

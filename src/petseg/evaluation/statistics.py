@@ -7,13 +7,11 @@ from scipy import stats
 def bootstrap_interval(values: np.ndarray, resamples: int, seed: int = 0) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the mean (Efron 1979).
 
-    It covers the choice of test images, not the seed of the training. If all values are equal, the interval is that
-    value.
+    It covers the choice of test images, not the seed of the training. Equal values give an interval of that value.
 
     Args:
         values: (N,), one score per image, N >= 1.
         resamples: number of resamples of N images, with replacement.
-        seed: of the resampling.
     """
     if np.ptp(values) == 0:
         return float(values[0]), float(values[0])
@@ -30,14 +28,13 @@ def bootstrap_interval(values: np.ndarray, resamples: int, seed: int = 0) -> tup
 
 
 def summary(scores: dict[str, np.ndarray], loss: float, resamples: int) -> dict[str, float]:
-    """The numbers of one network in metrics/test.json: means over images, the interval of Dice, the loss; 6 decimals.
+    """The numbers of one network in metrics/test.json, 6 decimals: means over images, the interval of Dice, the loss.
 
     Args:
         scores: dice, iou, precision, recall, dice_original, each (N,).
-        loss: on the test split.
         resamples: see `bootstrap_interval`.
     """
     low, high = bootstrap_interval(scores["dice"], resamples)
     means = {name: values.mean() for name, values in scores.items()}
-    ordered = {"dice": means.pop("dice"), "dice_low": low, "dice_high": high} | means | {"loss": loss}
-    return {name: round(float(value), 6) for name, value in ordered.items()}
+    numbers = {"dice": means.pop("dice"), "dice_low": low, "dice_high": high} | means | {"loss": loss}
+    return {name: round(float(number), 6) for name, number in numbers.items()}

@@ -21,12 +21,7 @@ def build(name: str, params: Params) -> nn.Module:
     Args:
         name: a key of `NETWORKS`.
         params: its section `name` gives the architecture.
-
-    Raises:
-        ValueError: there is no such network.
     """
-    if name not in NETWORKS:
-        raise ValueError(f"{name!r} is not a network; choose from {', '.join(NETWORKS)}")
     module, _, class_name = NETWORKS[name].class_path.rpartition(".")
     network = getattr(import_module(f"petseg.models.{module}"), class_name)
     return network(**params.network(name).architecture())

@@ -15,12 +15,9 @@ NORMALIZATIONS = {
 
 
 class Normalize(nn.Module):
-    """Normalizes pixels in [0, 255] per channel: (B, 3, H, W) -> (B, 3, H, W).
+    """Normalizes pixels in [0, 255] per channel by an entry of `NORMALIZATIONS`: (B, 3, H, W) -> (B, 3, H, W).
 
     Mean and standard deviation are buffers, so a weights file contains them.
-
-    Args:
-        normalization: a key of `NORMALIZATIONS`.
     """
 
     mean: Tensor
@@ -49,13 +46,7 @@ class ReflectPad2d(nn.Module):
     """Pads by reflection, as nn.ReflectionPad2d does: (B, C, H, W) -> (B, C, H + 2 size, W + 2 size).
 
     On a GPU the gradient of nn.ReflectionPad2d is nondeterministic. This one is built from slices, `flip` and `cat`,
-    whose gradients are deterministic.
-
-    Args:
-        size: pixels added on each side, less than H and W.
-
-    Raises:
-        ValueError: the map is too small.
+    whose gradients are deterministic. A ValueError says that H or W is not larger than `size`.
     """
 
     def __init__(self, size: int) -> None:
@@ -92,8 +83,7 @@ def resize(factor: float, options: LayerOptions) -> nn.Upsample:
 class DoubleConv(nn.Sequential):
     """Two 3 x 3 convolutions, each with norm and ReLU: (B, inputs, H, W) -> (B, outputs, H, W).
 
-    Args:
-        middle: channels between the two; `outputs` by default.
+    There are `middle` channels between the two, by default `outputs`.
     """
 
     def __init__(self, inputs: int, outputs: int, options: LayerOptions, middle: int | None = None) -> None:
@@ -160,13 +150,12 @@ class Up(nn.Module):
         before, after = (skip, 0) if concatenate == "before" else (0, skip)
         channels = inputs + before
         if options.upsampling == "bilinear":
-            self.upsample = resize(2, options)
+            self.upsample, upsampled = resize(2, options), channels
         else:
             upsampled = channels if concatenate == "before" else outputs
             self.upsample = nn.ConvTranspose2d(channels, upsampled, 2, stride=2)
-            channels = upsampled
         self.downsample = resize(0.5, options) if downsample else nn.Identity()
-        self.conv = DoubleConv(channels + after, outputs, options)
+        self.conv = DoubleConv(upsampled + after, outputs, options)
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
         if self.concatenate == "before":

@@ -30,23 +30,7 @@ class ResNet34UNet(nn.Module):
     """(B, 3, H, W) pixels in [0, 255] -> (B, classes, H, W) logits.
 
     H and W are multiples of 64 with bottleneck `halve`, else of 32; without `pool`, of half that. The defaults are the
-    network of report A, with 48,194,369 parameters. params.yaml, `LayerOptions` and `ResidualBlock` explain the
-    arguments that are not listed here.
-
-    Args:
-        width: channels of stem and first stage, doubled at each later stage.
-        normalization: of the input, a key of `NORMALIZATIONS`.
-        norm: of bottleneck and decoder; residual blocks always have batch norm.
-        classes: 1 logit, for pet, or 2, for background and pet.
-        pool: whether the stem ends with a max pool of stride 2.
-        bottleneck: `halve`, a residual block with stride 2 to 16w; `widen`, a convolution to 16w and one to 8w;
-            `narrow`, a residual block to 4w; `none`.
-        decoder_width: channels of every decoder step; None: as many as the encoder map that it concatenates.
-        concatenate: the encoder map, `after` upsampling or `before`.
-        last_step: an additional decoder step at H/2, with the map of `stage1` or `stem`, or `plain`, without a map;
-            `none`: no such step.
-        head: upsampling to H, by `transposed` convolutions before the last convolution, or `bilinear`, of the logits.
-        head_size: kernel size of the last convolution, 1 or 3.
+    network of report A, with 48,194,369 parameters. params.yaml explains the arguments.
     """
 
     def __init__(
@@ -94,8 +78,7 @@ class ResNet34UNet(nn.Module):
             channels = outputs
 
         doublings = 2 if concatenate == "after" else 1  # from the step with stage 1 to H
-        doublings -= last_step in ("stem", "plain")
-        doublings -= not pool
+        doublings -= (last_step in ("stem", "plain")) + (not pool)
         self.upsample = _transposed(channels, doublings if head == "transposed" else 0, options)
         self.head = conv(channels, classes, head_size, options)
         self.resize = resize(2**doublings, options) if head == "bilinear" and doublings else nn.Identity()
@@ -112,15 +95,13 @@ class ResNet34UNet(nn.Module):
         return self.resize(self.head(self.upsample(x)))
 
 
-def _stage(block: Callable[..., ResidualBlock], inputs: int, outputs: int, blocks: int) -> nn.Sequential:
+def _stage(block: Callable[..., nn.Module], inputs: int, outputs: int, blocks: int) -> nn.Sequential:
     """A stage of residual blocks; the first one has stride 2 if the number of channels changes."""
     first = block(inputs, outputs, stride=1 if inputs == outputs else 2)
     return nn.Sequential(first, *(block(outputs, outputs) for _ in range(blocks - 1)))
 
 
-def _bottleneck(
-    kind: str, w4: int, block: Callable[..., ResidualBlock], options: LayerOptions
-) -> tuple[nn.Module, int]:
+def _bottleneck(kind: str, w4: int, block: Callable[..., nn.Module], options: LayerOptions) -> tuple[nn.Module, int]:
     """The bottleneck, for an input of w4 channels, and its number of output channels."""
     if kind == "halve":
         return block(w4, 2 * w4, stride=2), 2 * w4

@@ -9,13 +9,10 @@ class UNet(nn.Module):
     """(B, 3, H, W) pixels in [0, 255] -> (B, classes, H, W) logits; H and W are multiples of 16.
 
     The defaults are the network of reports A and B, with 31,037,633 parameters. C has no norm. D has reflect padding,
-    bilinear upsampling and two classes. params.yaml and `LayerOptions` explain the arguments that are not listed here.
+    bilinear upsampling and two classes. params.yaml explains the arguments.
 
-    Args:
-        width: channels of the first stage, doubled at each of the four poolings. With bilinear upsampling the last
-            pooling keeps them, since interpolation cannot halve the channels as a transposed convolution does.
-        normalization: of the input, a key of `NORMALIZATIONS`.
-        classes: 1 logit, for pet, or 2, for background and pet.
+    With bilinear upsampling the last pooling keeps the number of channels, since interpolation cannot halve them as a
+    transposed convolution does.
     """
 
     def __init__(
@@ -35,13 +32,11 @@ class UNet(nn.Module):
         inputs, skips = (w5, *outputs[:3]), (w4, w3, w2, w1)
         self.normalize = Normalize(normalization)
         self.pool = nn.MaxPool2d(2)
-        self.encoder = nn.ModuleList(
-            [DoubleConv(i, o, options) for i, o in zip((3, w1, w2, w3), (w1, w2, w3, w4), strict=True)]
-        )
+        encoder = zip((3, w1, w2, w3), (w1, w2, w3, w4), strict=True)
+        self.encoder = nn.ModuleList([DoubleConv(*channels, options) for channels in encoder])
         self.bottleneck = DoubleConv(w4, w5, options)
-        self.decoder = nn.ModuleList(
-            [Up(i, skip, o, options) for i, skip, o in zip(inputs, skips, outputs, strict=True)]
-        )
+        decoder = zip(inputs, skips, outputs, strict=True)
+        self.decoder = nn.ModuleList([Up(*channels, options) for channels in decoder])
         self.head = conv(w1, classes, 1, options)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -22,9 +22,9 @@ def curves(tables: dict[str, pd.DataFrame], kept: dict[str, int], quantity: str,
     """
     figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="epoch")
-    marker = "o" if min(map(len, tables.values())) == 1 else ""  # a line needs two epochs
     for name, table in tables.items():
         color, epochs = theme.networks[name], table["epoch"]
+        marker = "o" if len(table) == 1 else ""  # a line needs two epochs
         for split, (_, style, width) in SPLITS.items():
             (line,) = axes.plot(epochs, table[f"{split}_{quantity}"], color=color, ls=style, lw=width)
             line.set(marker=marker, mfc="none", label=f"_{name} {split}")  # the underscore keeps it out of the legend
@@ -49,18 +49,14 @@ def breeds(test: pd.DataFrame, theme: Theme) -> Figure:
     """
     rows = _breed_rows(test)
     height = 0.11 + 0.07 * max(2, len(NETWORKS))  # inches per breed
-    offsets = {name: (place - (len(NETWORKS) - 1) / 2) * 0.07 / height for place, name in enumerate(NETWORKS)}
     figure = Figure(figsize=(WIDTH, 1.2 + height * len(rows)), layout="constrained")
     axes = figure.add_subplot(xlabel="Dice, mean over images")
-    for row, (_, scores) in enumerate(rows):
-        if scores is None:
-            continue
-        for name, offset in offsets.items():
-            color, mean = theme.networks[name], scores[name].mean()
-            if len(scores) > 1:
-                error = scores[name].sem()
-                axes.plot([mean - error, mean + error], [row + offset] * 2, color=color, lw=1.8, alpha=0.45)
-            axes.plot(mean, row + offset, "o", color=color, ms=5)
+    for place, name in enumerate(NETWORKS):
+        color, offset = theme.networks[name], (place - (len(NETWORKS) - 1) / 2) * 0.07 / height
+        for row, (_, scores) in enumerate(rows):
+            if scores is not None:
+                bar = {"xerr": scores[name].sem(), "elinewidth": 1.8, "ecolor": (color, 0.45)}
+                axes.errorbar(scores[name].mean(), row + offset, fmt="o", color=color, ms=5, **bar)
     axes.set_yticks(range(len(rows)), [label for label, _ in rows])
     for label, (_, scores) in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_color(theme.ink)

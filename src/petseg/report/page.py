@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,34 +15,27 @@ from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
 from petseg.config.training import LossParams
 from petseg.report import charts, pictures
-from petseg.report.inputs import Inputs, Machine
+from petseg.report.inputs import Inputs, Record
 from petseg.report.provenance import Commit
 from petseg.report.selection import RANKS, SAMPLE_RULE, extreme_rows, sample_rows
 from petseg.report.theme import DARK, LIGHT, Theme, png, svg
-from petseg.report.tiles import ERRORS, Picture, data_uri, load_pictures, tile
+from petseg.report.tiles import ERRORS, data_uri, load_picture, tile
 
 HERE = Path(__file__).parent
-SOURCES = {
-    "synthetic": "synthetic images of pets",
-    "oxford": "photographs from Oxford-IIIT Pet",
-    "folder": "images of your own data set",
-}
-Cell = Callable[[Inputs, str], str]  # the text of a table's cell, given the network
 Table = dict[str, dict[str, str]]  # texts by row label and network
 
 
 class Report:
-    """One report. `figures` returns the PNG files, `page` the HTML text."""
+    """One report: `figures` returns the PNG files, `page` the HTML text."""
 
     def __init__(self, inputs: Inputs, commit: Commit) -> None:
-        test = inputs.test
-        samples = sample_rows(test)
-        extremes = {name: extreme_rows(test, name) for name in NETWORKS}
-        loaded = load_pictures(inputs, [*samples, *(row for ranks in extremes.values() for row in ranks.values())])
-        self.inputs, self.commit = inputs, commit
-        self.samples: list[Picture] = [loaded[row] for row in samples]
-        self.extremes = {name: {rank: loaded[row] for rank, row in ranks.items()} for name, ranks in extremes.items()}
-        kept = {name: trained.epoch for name, trained in inputs.trained.items()}
+        self.inputs, self.commit, test = inputs, commit, inputs.test
+        self.samples = [load_picture(inputs, row) for row in sample_rows(test)]
+        self.extremes = {
+            name: {rank: load_picture(inputs, row) for rank, row in extreme_rows(test, name).items()}
+            for name in NETWORKS
+        }
+        kept = {name: trained["epoch"] for name, trained in inputs.trained.items()}
         self.charts: dict[str, Callable[[Theme], Figure]] = {
             "curves_dice": partial(charts.curves, inputs.curves, kept, "dice", "Dice, mean over images"),
             "curves_loss": partial(charts.curves, inputs.curves, kept, "loss", "Loss"),
@@ -53,8 +45,7 @@ class Report:
 
     def figures(self) -> dict[str, bytes]:
         """Returns PNG files by name; equal inputs give equal bytes."""
-        drawings = {
-            **self.charts,
+        drawings = self.charts | {
             "samples": partial(pictures.samples, self.samples),
             "extremes": partial(pictures.extremes, self.extremes),
         }
@@ -62,15 +53,19 @@ class Report:
 
     def page(self) -> str:
         """Returns the page as HTML, with style, charts (for light and dark) and pictures inside."""
+        inputs, params = self.inputs, self.inputs.params
         environment = Environment(
             loader=FileSystemLoader(HERE),
-            autoescape=True,
             undefined=StrictUndefined,
+            autoescape=True,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         environment.filters["tile"] = lambda picture, what: data_uri(tile(picture, what))
-        inputs = self.inputs
+        results = {
+            name: {"scores": inputs.scores[name], "trained": inputs.trained[name], "training": inputs.training[name]}
+            for name in NETWORKS
+        }
         return environment.get_template("page.html").render(
             style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
             themes={"light": LIGHT, "dark": DARK},
@@ -78,74 +73,64 @@ class Report:
             charts={name: (_svg_uri(draw, LIGHT), _svg_uri(draw, DARK)) for name, draw in self.charts.items()},
             commit=self.commit,
             networks=NETWORKS,
-            inputs=inputs,
-            params=inputs.params,
-            results=fill(RESULTS, inputs),
-            training=fill(TRAINING, inputs),
-            evaluation=fill(EVALUATION, inputs),
-            settings=settings_table(inputs.params),
-            loss=loss_words(inputs.params.loss),
-            subject=SOURCES[inputs.params.data.source],
+            params=params,
+            test=inputs.test,
+            results=fill(RESULTS, results),
+            training=fill(TRAINING, inputs.training),
+            evaluation=fill(MACHINE, inputs.evaluation),
+            settings=settings_table(params),
+            loss=loss_words(params.loss),
             splits=split_table(inputs.splits),
+            breeds=breed_table(inputs.test),
             samples=self.samples,
             sample_rule=SAMPLE_RULE,
             extremes=self.extremes,
             ranks=RANKS,
-            breeds=breed_table(inputs.test),
         )
 
 
-def _machine(run: Callable[[Inputs, str], Machine]) -> dict[str, Cell]:
-    """Returns the rows about the machine and the versions of a run."""
-    return {
-        "Device": lambda i, n: run(i, n).device,
-        "Processor": lambda i, n: run(i, n).device_name,
-        "CPU threads per process": lambda i, n: str(run(i, n).threads),
-        "Python": lambda i, n: run(i, n).python,
-        "PyTorch": lambda i, n: run(i, n).torch,
-        "NumPy": lambda i, n: run(i, n).numpy,
-        "Albumentations": lambda i, n: run(i, n).albumentations,
-    }
-
-
-# The rows of the tables that have a column for each network.
-RESULTS: dict[str, Cell] = {
-    "Dice": lambda i, n: f"{i.scores[n].dice:.4f}",
-    "Dice, 95% confidence interval": lambda i, n: f"{i.scores[n].dice_low:.4f} to {i.scores[n].dice_high:.4f}",
-    "Dice at the original image size": lambda i, n: f"{i.scores[n].dice_original:.4f}",
-    "IoU": lambda i, n: f"{i.scores[n].iou:.4f}",
-    "Precision": lambda i, n: f"{i.scores[n].precision:.4f}",
-    "Recall": lambda i, n: f"{i.scores[n].recall:.4f}",
-    "Test loss": lambda i, n: f"{i.scores[n].loss:.4f}",
-    "Validation Dice": lambda i, n: f"{i.trained[n].valid_dice:.4f}",
-    "Selected epoch": lambda i, n: str(i.trained[n].epoch),
-    "Parameters": lambda i, n: f"{i.trained[n].parameters:,}",
-    "Training time, h:mm:ss": lambda i, n: str(timedelta(seconds=round(i.train_runs[n].seconds))),
+# Rows of the tables with a column for each network; the values are templates for `fill`.
+RESULTS = {
+    "Dice": "{scores[dice]:.4f}",
+    "Dice, 95% confidence interval": "{scores[dice_low]:.4f} to {scores[dice_high]:.4f}",
+    "Dice at the original image size": "{scores[dice_original]:.4f}",
+    "IoU": "{scores[iou]:.4f}",
+    "Precision": "{scores[precision]:.4f}",
+    "Recall": "{scores[recall]:.4f}",
+    "Test loss": "{scores[loss]:.4f}",
+    "Validation Dice": "{trained[valid_dice]:.4f}",
+    "Selected epoch": "{trained[epoch]}",
+    "Parameters": "{trained[parameters]:,}",
+    "Training time, h:mm:ss": "{training[time]}",
 }
-TRAINING: dict[str, Cell] = {
-    "Numeric precision": lambda i, n: i.train_runs[n].precision,
-    **_machine(lambda i, n: i.train_runs[n]),
-    "Processes": lambda i, n: str(i.train_runs[n].processes),
-    "Images per second": lambda i, n: f"{i.train_runs[n].images_per_second:.1f}",
-    "Data SHA-256, first 8 digits": lambda i, n: i.train_runs[n].data_sha256[:8],
-    "Started (UTC)": lambda i, n: f"{i.train_runs[n].started:%Y-%m-%d %H:%M}",
+MACHINE = {
+    "Numeric precision": "{precision}",
+    "Device": "{device}",
+    "Processor": "{device_name}",
+    "CPU threads per process": "{threads}",
+    "Python": "{python}",
+    "PyTorch": "{torch}",
+    "NumPy": "{numpy}",
+    "Albumentations": "{albumentations}",
 }
-EVALUATION: dict[str, Cell] = {
-    "Numeric precision": lambda i, n: i.evaluation_run.precision[n],
-    **_machine(lambda i, n: i.evaluation_run),
+TRAINING = MACHINE | {
+    "Processes": "{processes}",
+    "Images per second": "{images_per_second:.1f}",
+    "Data SHA-256, first 8 digits": "{data_sha256:.8}",
+    "Started (UTC)": "{started:%Y-%m-%d %H:%M}",
 }
 
 
-def fill(rows: dict[str, Cell], inputs: Inputs) -> Table:
-    """Computes the texts of a table."""
-    return {label: {name: cell(inputs, name) for name in NETWORKS} for label, cell in rows.items()}
+def fill(rows: dict[str, str], values: dict[str, Record]) -> Table:
+    """Fills in the templates of a table with the values of each network."""
+    return {label: {name: template.format_map(own) for name, own in values.items()} for label, template in rows.items()}
 
 
 def settings_table(params: Params) -> Table:
     """Returns every training parameter by its dotted key, as in params.yaml; "–" if a network does not have it."""
     flat = {name: params.training(name).flat() for name in NETWORKS}
     keys = dict.fromkeys(key for values in flat.values() for key in values if key != "network")
-    return {key: {name: _yaml(values[key]) if key in values else "–" for name, values in flat.items()} for key in keys}
+    return {key: {name: _yaml(values.get(key, "–")) for name, values in flat.items()} for key in keys}
 
 
 def _yaml(value: object) -> str:
@@ -167,7 +152,7 @@ def split_table(splits: pd.DataFrame) -> dict[str, dict[str, int]]:
     """Returns for each split the number of images, of images of each species, and of breeds."""
     table = {}
     for split in ("train", "valid", "test"):
-        rows = splits[splits["split"] == split]
+        rows = splits.query("split == @split")
         species = {kind: int((rows["species"] == kind).sum()) for kind in sorted(splits["species"].unique())}
         table[split] = {"Images": len(rows), **species, "Breeds": rows["breed"].nunique()}
     return table

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from textwrap import fill
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -25,9 +24,7 @@ def samples(pictures: Sequence[Picture], theme: Theme) -> Figure:
     for column, picture in enumerate(pictures):
         grid[0, column].set_title(fill(picture.breed.replace("_", " "), 18), loc="center", fontsize=9)
         for row, what in enumerate(labels):
-            _show(grid[row, column], tile(picture, what))
-            if what in NETWORKS:
-                grid[row, column].set_xlabel(f"Dice {picture.dice[what]:.3f}", fontsize=8.5)
+            _show(grid[row, column], picture, what)
     for row, (what, label) in enumerate(labels.items()):
         grid[row, 0].set_ylabel(label, color=theme.networks.get(what, theme.ink), fontsize=9.5)
     _error_legend(figure)
@@ -49,17 +46,19 @@ def extremes(pictures: dict[str, dict[str, Picture]], theme: Theme) -> Figure:
             image, mask = (figure.add_subplot(grid[row, 3 * place + side]) for side in (0, 1))
             if place == 0:
                 image.set_ylabel(NETWORKS[name].label, color=theme.networks[name], fontsize=9.5)
-            _show(image, tile(picture, "image"))
-            _show(mask, tile(picture, name))
+            _show(image, picture, "image")
+            _show(mask, picture, name)
             image.set_title(rank, loc="left", fontsize=9.5)
             image.set_xlabel(picture.breed.replace("_", " "), fontsize=8)
-            mask.set_xlabel(f"Dice {picture.dice[name]:.3f}", fontsize=8.5)
     _error_legend(figure)
     return figure
 
 
-def _show(axes: Axes, pixels: np.ndarray) -> None:
-    axes.imshow(pixels, interpolation="antialiased")
+def _show(axes: Axes, picture: Picture, what: str) -> None:
+    """Shows a tile of a picture, and the Dice of a prediction below it."""
+    axes.imshow(tile(picture, what), interpolation="antialiased")
+    if what in NETWORKS:
+        axes.set_xlabel(f"Dice {picture.dice[what]:.3f}", fontsize=8.5)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -16,7 +16,7 @@ def summary() -> str:
         PetsegError: metrics/test.json is missing or damaged.
     """
     lines = {
-        NETWORKS[name].label: f"test Dice {scores.dice:.4f}  [{scores.dice_low:.4f}, {scores.dice_high:.4f}]"
+        NETWORKS[name].label: f"test Dice {scores['dice']:.4f}  [{scores['dice_low']:.4f}, {scores['dice_high']:.4f}]"
         for name, scores in read_scores().items()
     }
     lines["Report"] = PAGE if Path(PAGE).is_file() else f"{PAGE} does not exist; `dvc repro report` makes it"

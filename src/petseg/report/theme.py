@@ -66,9 +66,7 @@ def _settings(theme: Theme) -> Any:
         "axes.grid": True,
         "axes.axisbelow": True,
         "axes.labelcolor": theme.faint,
-        "axes.spines.left": False,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
+        **dict.fromkeys(("axes.spines.left", "axes.spines.right", "axes.spines.top", "ytick.left"), False),
         "axes.titlelocation": "left",
         "axes.titlecolor": theme.ink,
         "axes.titlesize": 10,
@@ -88,5 +86,4 @@ def _settings(theme: Theme) -> Any:
         "xtick.labelcolor": theme.faint,
         "ytick.color": theme.grid,
         "ytick.labelcolor": theme.faint,
-        "ytick.left": False,
     }

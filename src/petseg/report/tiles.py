@@ -2,14 +2,13 @@
 
 import base64
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageColor
 
 from petseg.config.networks import NETWORKS
-from petseg.report.inputs import Inputs, read_masks
+from petseg.report.inputs import Inputs
 
 TILE = 256  # pixels per side: sharp on a phone, small in a file
 # Yellow and magenta differ in lightness, so they can be distinguished with every kind of color blindness; neither is
@@ -28,7 +27,7 @@ class Picture:
     Attributes:
         image: (S, S, 3) uint8.
         truth: (S, S) bool, True on the foreground.
-        masks: (S, S) bool by network.
+        masks: predictions, (S, S) bool by network.
         dice: by network.
     """
 
@@ -40,50 +39,34 @@ class Picture:
     dice: dict[str, float]
 
 
-def load_pictures(inputs: Inputs, rows: Iterable[int]) -> dict[int, Picture]:
-    """Reads the pictures of some rows of the test split."""
-    rows = sorted(set(rows))
-    masks = {name: read_masks(inputs, name, rows) for name in NETWORKS}
-    test = inputs.test.to_dict("records")
-    return {
-        row: Picture(
-            name=test[row]["name"],
-            breed=test[row]["breed"],
-            image=np.array(inputs.images[row]),
-            truth=np.array(inputs.trimaps[row]) != 2,
-            masks={name: masks[name][row] for name in NETWORKS},
-            dice={name: test[row][name] for name in NETWORKS},
-        )
-        for row in rows
-    }
+def load_picture(inputs: Inputs, row: int) -> Picture:
+    """Returns the picture of a row of the test split."""
+    test = inputs.test.loc[row]
+    return Picture(
+        name=test["name"],
+        breed=test["breed"],
+        image=inputs.images[row],
+        truth=inputs.trimaps[row] != 2,
+        masks={name: inputs.masks[name][row] for name in NETWORKS},
+        dice={name: test[name] for name in NETWORKS},
+    )
 
 
 def tile(picture: Picture, what: str) -> np.ndarray:
-    """Returns the tile `image`, `truth` or that of a network's prediction: (TILE, TILE, 3) uint8."""
-    if what == "image":
-        return photo_tile(picture.image)
-    return mask_tile(picture.image, picture.truth, picture.truth if what == "truth" else picture.masks[what])
-
-
-def photo_tile(image: np.ndarray) -> np.ndarray:
-    """Resizes an image, (S, S, 3) uint8, to TILE pixels."""
-    return np.asarray(Image.fromarray(image).resize((TILE, TILE), Image.Resampling.BICUBIC))
-
-
-def mask_tile(image: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Shows a mask on its image, with its errors: (TILE, TILE, 3) uint8.
+    """Returns the image, or a mask on the image with its errors, (TILE, TILE, 3) uint8.
 
     True positives keep their color, true negatives fade to gray, errors have the colors FALSE_POSITIVE and
-    FALSE_NEGATIVE. With `mask` = `truth` the tile shows the ground truth.
+    FALSE_NEGATIVE.
 
     Args:
-        image: (S, S, 3) uint8.
-        truth: (S, S) bool.
-        mask: (S, S) bool, the prediction.
+        what: `image`, `truth` or the name of a network.
     """
-    photo = photo_tile(image).astype(np.float32)
-    truth, mask = _enlarge(truth), _enlarge(mask)
-    gray = photo.mean(axis=2, keepdims=True)
+    photo = np.asarray(Image.fromarray(picture.image).resize((TILE, TILE), Image.Resampling.BICUBIC))
+    if what == "image":
+        return photo
+    truth = _enlarge(picture.truth)
+    mask = truth if what == "truth" else _enlarge(picture.masks[what])
+    gray = photo.mean(axis=2, keepdims=True, dtype=np.float32)
     pixels = np.where(mask[..., None], photo, 0.3 * gray + 0.7 * 128)
     for wrong, color in ((mask & ~truth, FALSE_POSITIVE), (truth & ~mask, FALSE_NEGATIVE)):
         # The image shines through a little, to show what the network got wrong.
