@@ -7,6 +7,7 @@ torchrun --standalone --nproc-per-node 4 stages/train.py unet
 import _here  # noqa: F401
 
 import argparse
+import functools
 import sys
 
 import pandas as pd
@@ -48,15 +49,12 @@ def train(name: str, params: Params) -> None:
         if world.is_main:
             print(f"{name}: {params.describe(name)}; on {plan}, {world}", flush=True)
             compute.warn_if_emulated(plan)
-
-        def on_epoch(history: list[EpochRow]) -> None:
-            write_history(name, history, params)
-
+        on_epoch = functools.partial(write_history, name, params)
         result = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
         if not world.is_main:
             return
         stage.check_unchanged(params, (*TRAINING_KEYS, name))
-        write_history(name, result.history, params)  # a finished training that was resumed has no epochs
+        write_history(name, params, result.history)  # a finished training that was resumed has no epochs
         weights.save(f"models/{name}.safetensors", result.weights, training, data_sha256)
         scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
         scores["parameters"] = models.count_parameters(network)
@@ -67,7 +65,7 @@ def train(name: str, params: Params) -> None:
         print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {seconds:.0f} s")
 
 
-def write_history(name: str, history: list[EpochRow], params: Params) -> None:
+def write_history(name: str, params: Params, history: list[EpochRow]) -> None:
     """Rewrites plots/train/NAME.csv, so that plots can be watched; or warns while params.yaml differs."""
     if change := stage.find_change(params, (*TRAINING_KEYS, name)):
         print(f"warning: {change}; restore it before the training ends, or its result is lost", file=sys.stderr)

@@ -74,6 +74,10 @@ class TrainingState:
         """Training time so far, including earlier processes."""
         return self.seconds_before + self.seconds_here
 
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.seconds
+
     def is_finished(self, epochs: int, patience: int | None) -> bool:
         """Whether all epochs are done, or none of the last `patience` epochs was better than the best."""
         stopped_early = patience is not None and bool(self.best) and self.epoch - self.best["epoch"] >= patience
