@@ -6,13 +6,13 @@ import sys
 import pytest
 import torch
 
-from petseg import metrics, optim
+from petseg import metrics, models, optim
 from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
 from petseg.models import weights
 from petseg.runtime import progress
 from petseg.runtime.errors import PetsegError
-from petseg.training import loop
+from petseg.training import loop, seeding
 from petseg.training.distributed import World
 from petseg.training.loop import snapshot
 from support.trainings import PLAN, run, settings, squares
@@ -95,6 +95,15 @@ def test_the_average_is_what_is_validated_and_kept(monkeypatch):
     norms = [key for key in last if key.endswith("running_mean")]
     assert norms
     assert not any(torch.equal(last[key], result.weights[key]) for key in norms)
+
+
+def test_the_average_includes_every_step(monkeypatch):
+    seeding.seed_everything(88)
+    first = models.build("unet", settings()).state_dict()
+    result, network, _ = scripted(monkeypatch, [(1.0, 0.5)], epochs=1, batch_size=10, seed=88, **{"train.ema": 0.9})
+    for key, last in network.named_parameters():  # after step 0 the decay is 1 / 10
+        torch.testing.assert_close(result.weights[key], 0.1 * first[key] + 0.9 * last.detach())
+    assert not torch.equal(first["head.weight"], network.head.weight)
 
 
 def test_each_step_has_the_learning_rate_of_the_schedule(monkeypatch):

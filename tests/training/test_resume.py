@@ -37,6 +37,8 @@ CHOICES = {
         "schedule.name": "plateau",
         "schedule.patience": 0,
         "schedule.factor": 0.1,
+        "lr": 0.03,
+        "seed": 1,
         "train.select": "valid_loss",
     },
     "one_cycle": {"schedule.name": "one_cycle", "optimizer.decay": "decoupled", "optimizer.weight_decay": 0.1},
@@ -46,13 +48,15 @@ CHOICES = {
 
 
 @pytest.mark.parametrize(
-    ("choice", "at"), [("ema", 2), ("ema", 11), ("plateau", 8), ("one_cycle", 8), ("sgd", 8), ("patience", 11)]
+    ("choice", "at"), [("ema", 2), ("ema", 11), ("plateau", 20), ("one_cycle", 8), ("sgd", 8), ("patience", 11)]
 )
 def test_every_kind_of_training_resumes_in_the_same_bytes(choice, at, tmp_path):
     how = {"epochs": 4} | CHOICES[choice]
     expected, _ = trainings.run(**how)
     resumed = trainings.stop_and_resume(tmp_path, at, **how)
     assert content(resumed, "unet", tmp_path) == content(expected, "unet", tmp_path)
+    if choice == "plateau":
+        assert expected.history[-1]["lr"] < how["lr"]  # otherwise the schedule's state would not matter
     plain, _ = trainings.run(epochs=4)
     assert content(plain, "unet", tmp_path) != content(expected, "unet", tmp_path)
 

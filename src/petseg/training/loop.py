@@ -75,10 +75,10 @@ def train(
 
     plan.place(network)
     ema = optim.EMA(network, params.ema)
+    model = plan.compile(world.wrap(network))
     optimizer = optim.build(network, params.optimizer, params.lr)
     schedule = optim.Schedule(params.schedule, params.lr, params.epochs, len(sampler.sizes))
     loss = losses.build(params.loss)
-    model = plan.compile(world.wrap(network))
     log = torch.zeros(len(sampler.sizes), 3, dtype=torch.float64, device=plan.device)
 
     state = TrainingState(network, optimizer, schedule, ema, log)

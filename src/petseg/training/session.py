@@ -121,12 +121,12 @@ def fingerprint(training: Training, data_sha256: str) -> str:
 @contextmanager
 def exclusive(folder: Path, world: World) -> Iterator[None]:
     """Holds a lock on `folder`, and waits while another training has it."""
-    lock = try_lock(folder / "lock") if world.is_main else None
-    if world.is_main and lock is None:
+    lock = try_lock(folder / "lock") if world.is_main else contextlib.nullcontext()
+    if lock is None:
         print("another process runs exactly this training; waiting for it to end", flush=True)
-    while world.any(world.is_main and lock is None)[0]:
+    while world.any(lock is None)[0]:
         time.sleep(0.2)
-        lock = try_lock(folder / "lock") if world.is_main else None
+        lock = lock or try_lock(folder / "lock")
     with lock or contextlib.nullcontext():
         yield
 
