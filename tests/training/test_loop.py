@@ -9,13 +9,12 @@ import torch
 from petseg import metrics, models, optim
 from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
-from petseg.models import weights
 from petseg.runtime import progress
 from petseg.runtime.errors import PetsegError
 from petseg.training import loop, seeding
 from petseg.training.distributed import World
 from petseg.training.loop import snapshot
-from support.trainings import PLAN, run, settings, squares
+from support.trainings import PLAN, content, run, settings, squares
 
 LOSS = Loss(entropy=1.0, dice=1.0)
 SCORES = ("loss", "cross_entropy", "soft_dice", "dice")
@@ -54,15 +53,10 @@ def test_training_learns_and_reports_every_epoch(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_equal_seeds_give_equal_bytes_and_another_seed_does_not(name, tmp_path):
-    files = []
-    for seed in (1, 1, 2):
-        result, _ = run(name, epochs=2, seed=seed)
-        files.append(tmp_path / f"{len(files)}.safetensors")
-        weights.save(files[-1], result.weights, settings(seed=1).training(name), "0" * 64)
-        files[-1] = (files[-1].read_bytes(), str(result.history))
-    assert files[0] == files[1]
-    assert files[0][0] != files[2][0]
-    assert files[0][1] != files[2][1]
+    first, same, other = (content(run(name, epochs=2, seed=seed)[0], name, tmp_path) for seed in (1, 1, 2))
+    assert first == same
+    assert first[0] != other[0]
+    assert first[1] != other[1]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from petseg import models
-from petseg.batches.train import TrainDataset
 from petseg.runtime import checkpoints, errors, locks, signals
 from petseg.training import loop, session
 from support import forks, trainings
@@ -58,13 +56,9 @@ held = []  # the lock of an equal training
 
 
 def train(workers):
-    settings = trainings.settings(epochs=50)
-    training, plan = settings.training("unet"), replace(trainings.PLAN, workers=workers)
-    network = models.build("unet", settings)
-    dataset = TrainDataset(*trainings.squares(10), "a", training.seed)
-    valid = trainings.squares(5, seed=1)
+    training, plan = trainings.settings().training("unet"), replace(trainings.PLAN, workers=workers)
     with session.open_session(training, plan, "0") as (world, checkpointer):
-        loop.train(network, dataset, valid, training, plan, world, checkpointer, lambda rows: None)
+        trainings.run(plan=plan, checkpoints=checkpointer, world=world, epochs=50)
 
 
 def child(folder, case, number):
