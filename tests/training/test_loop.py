@@ -91,13 +91,26 @@ def test_the_average_is_what_is_validated_and_kept(monkeypatch):
     assert not any(torch.equal(last[key], result.weights[key]) for key in norms)
 
 
-def test_the_average_includes_every_step(monkeypatch):
-    seeding.seed_everything(88)
-    first = models.build("unet", settings()).state_dict()
-    result, network, _ = scripted(monkeypatch, [(1.0, 0.5)], epochs=1, batch_size=10, seed=88, **{"train.ema": 0.9})
-    for key, last in network.named_parameters():  # after step 0 the decay is 1 / 10
-        torch.testing.assert_close(result.weights[key], 0.1 * first[key] + 0.9 * last.detach())
-    assert not torch.equal(first["head.weight"], network.head.weight)
+def one_step(**how):
+    """The result of a single step, and all weights before and after it."""
+    seeding.seed_everything(settings().seed)
+    first = models.build("unet", settings())
+    result, network = run(epochs=1, batch_size=10, **how)
+    return result, dict(first.named_parameters()), dict(network.named_parameters())
+
+
+def test_the_average_includes_every_step():
+    result, first, last = one_step(**{"train.ema": 0.9})
+    assert not torch.equal(first["head.weight"], last["head.weight"])
+    for key, weights in last.items():  # the decay of the first step is 1 / 10
+        torch.testing.assert_close(result.weights[key], (0.1 * first[key] + 0.9 * weights).detach())
+
+
+def test_gradients_are_clipped():
+    how = {"optimizer.name": "sgd", "optimizer.momentum": 0.0, "schedule.name": "constant", "lr": 0.1}
+    _, first, last = one_step(**how, **{"train.clip": 0.01})
+    change = torch.cat([(last[key] - first[key]).flatten() for key in first])
+    assert change.norm().item() == pytest.approx(0.1 * 0.01, rel=1e-2)
 
 
 def test_each_step_has_the_learning_rate_of_the_schedule(monkeypatch):
