@@ -50,19 +50,19 @@ def train(name: str, params: Params) -> None:
             print(f"{name}: {params.describe(name)}; on {plan}, {world}", flush=True)
             compute.warn_if_emulated(plan)
         on_epoch = functools.partial(write_history, name, params)
-        result = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
+        state = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
+        facts = {"processes": world.size, "precision": plan.precision, "data_sha256": data_sha256} | state.facts()
         if not world.is_main:
             return
         stage.check_unchanged(params, (*TRAINING_KEYS, name))
-        write_history(name, params, result.history)  # a finished training that was resumed has no epochs
-        weights.save(f"models/{name}.safetensors", result.weights, training, data_sha256)
-        scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
+        write_history(name, params, state.history)  # a finished training that was resumed has no epochs
+        weights.save(f"models/{name}.safetensors", state.best_weights, training, data_sha256)
+        scores = {key: round(value, 6) for key, value in state.best.items() if key != "lr"}
         scores["parameters"] = models.count_parameters(network)
         files.write_json(f"metrics/train_{name}.json", {name: scores})
-        facts = {"processes": world.size, "precision": plan.precision, "data_sha256": data_sha256}
-        files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts | result.run)
-        seconds = result.run["seconds"]
-        print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {seconds:.0f} s")
+        files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts)
+        epoch = f"best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}"
+        print(f"{name}: {epoch}, {state.seconds:.0f} s")
 
 
 def write_history(name: str, params: Params, history: list[EpochRow]) -> None:

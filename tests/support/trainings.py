@@ -94,5 +94,5 @@ def stop_and_resume(folder, at, name="unet", **how):
 
 def content(result, name, folder):
     """The results of a training, as bytes."""
-    weights.save(folder / "weights", result.weights, settings().training(name), "0" * 64)
+    weights.save(folder / "weights", result.best_weights, settings().training(name), "0" * 64)
     return (folder / "weights").read_bytes(), str(result.history), str(result.best)

@@ -55,7 +55,7 @@ def train(case, world=None):
         on_epoch=lambda rows: reported.append(len(rows)),
         **overrides,
     )
-    return list(recorder.losses.values()), result.history, result.weights, reported
+    return list(recorder.losses.values()), result.history, result.best_weights, reported
 
 
 def normalize(inputs, gradients, world=None):

@@ -69,8 +69,8 @@ def test_equal_seeds_give_equal_bytes_and_another_seed_does_not(name, tmp_path):
 def test_the_best_epoch_is_kept_and_not_the_last(monkeypatch, select, rows):
     result, network, states = scripted(monkeypatch, rows, epochs=4, **{"train.select": select})
     assert result.best == result.history[1]
-    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
-    assert not all(torch.equal(result.weights[key], value) for key, value in network.state_dict().items())
+    assert all(torch.equal(result.best_weights[key], states[1][key]) for key in result.best_weights)
+    assert not all(torch.equal(result.best_weights[key], value) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 7), (4, 8), (None, 8)])
@@ -83,12 +83,12 @@ def test_early_stopping_after_patience_epochs_without_improvement(monkeypatch, p
 
 def test_the_average_is_what_is_validated_and_kept(monkeypatch):
     result, network, states = scripted(monkeypatch, [(1.0, 0.1), (1.0, 0.2)], epochs=2, **{"train.ema": 0.9})
-    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
+    assert all(torch.equal(result.best_weights[key], states[1][key]) for key in result.best_weights)
     last = network.state_dict()
-    assert not torch.equal(last["head.weight"], result.weights["head.weight"])
+    assert not torch.equal(last["head.weight"], result.best_weights["head.weight"])
     norms = [key for key in last if key.endswith("running_mean")]
     assert norms
-    assert not any(torch.equal(last[key], result.weights[key]) for key in norms)
+    assert not any(torch.equal(last[key], result.best_weights[key]) for key in norms)
 
 
 def one_step(**how):
@@ -103,7 +103,7 @@ def test_the_average_includes_every_step():
     result, first, last = one_step(**{"train.ema": 0.9})
     assert not torch.equal(first["head.weight"], last["head.weight"])
     for key, weights in last.items():  # the decay of the first step is 1 / 10
-        torch.testing.assert_close(result.weights[key], (0.1 * first[key] + 0.9 * weights).detach())
+        torch.testing.assert_close(result.best_weights[key], (0.1 * first[key] + 0.9 * weights).detach())
 
 
 def test_gradients_are_clipped():

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
@@ -26,23 +24,6 @@ from petseg.training.state import EpochRow, TrainingState
 from petseg.training.step import forward_backward
 
 
-@dataclass
-class Result:
-    """What a training produces.
-
-    Attributes:
-        weights: of the best epoch.
-        best: its row of the history.
-        history: a row for each epoch.
-        run: start (ISO 8601, UTC), seconds, images per second and share of the time spent waiting for data.
-    """
-
-    weights: dict[str, Tensor]
-    best: EpochRow
-    history: list[EpochRow]
-    run: dict[str, str | float]
-
-
 def train(
     network: nn.Module,
     dataset: TrainDataset,
@@ -52,8 +33,8 @@ def train(
     world: World,
     checkpointer: Checkpointer,
     on_epoch: Callable[[list[EpochRow]], None],
-) -> Result:
-    """Trains `network` in place; the result has the weights of the best epoch by `params.select`, the first of equals.
+) -> TrainingState:
+    """Trains `network` in place; returns the final state, which has the weights of the best epoch by `params.select`.
 
     Args:
         network: pixels (B, 3, H, W) in [0, 255] -> logits (B, 1, H, W) or (B, 2, H, W).
@@ -68,7 +49,6 @@ def train(
         Interrupted: a signal arrived; a checkpoint was saved.
         PetsegError: the train split has fewer than 2 images; or a loss is not finite.
     """
-    started = datetime.now(UTC).isoformat(timespec="seconds")
     sampler = EpochSampler(len(dataset), params.batch_size, params.seed, params.epochs, world.rank, world.size)
     if not sampler.sizes:
         raise PetsegError("The train split has fewer than 2 images, too few to train on; see data/splits.csv.")
@@ -129,13 +109,7 @@ def train(
 
     checkpointer.save(state)  # should a later part of the stage fail, the training need not be repeated
     progress.close()
-    run = {
-        "started": started,
-        "seconds": round(state.seconds, 1),
-        "images_per_second": round(state.images_per_second, 1),
-        "waited_for_data": round(state.seconds_waited / state.seconds_here, 4),
-    }
-    return Result(state.best_weights, state.best, state.history, run)
+    return state
 
 
 @torch.no_grad()
