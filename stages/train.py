@@ -61,8 +61,8 @@ def train(name: str, params: Params) -> None:
         scores["parameters"] = models.count_parameters(network)
         files.write_json(f"metrics/train_{name}.json", {name: scores})
         files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts)
-        epoch = f"best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}"
-        print(f"{name}: {epoch}, {state.seconds:.0f} s")
+        best = f"best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}"
+        print(f"{name}: {best}, {state.seconds:.0f} s")
 
 
 def write_history(name: str, params: Params, history: list[EpochRow]) -> None:
