@@ -7,6 +7,7 @@ torchrun --standalone --nproc-per-node 4 stages/train.py unet
 import _here  # noqa: F401
 
 import argparse
+import functools
 import sys
 
 import pandas as pd
@@ -48,26 +49,23 @@ def train(name: str, params: Params) -> None:
         if world.is_main:
             print(f"{name}: {params.describe(name)}; on {plan}, {world}", flush=True)
             compute.warn_if_emulated(plan)
-
-        def on_epoch(history: list[EpochRow]) -> None:
-            write_history(name, history, params)
-
-        result = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
+        on_epoch = functools.partial(write_history, name, params)
+        state = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
+        facts = {"processes": world.size, "precision": plan.precision, "data_sha256": data_sha256} | state.facts()
         if not world.is_main:
             return
         stage.check_unchanged(params, (*TRAINING_KEYS, name))
-        write_history(name, result.history, params)  # a finished training that was resumed has no epochs
-        weights.save(f"models/{name}.safetensors", result.weights, training, data_sha256)
-        scores = {key: round(value, 6) for key, value in result.best.items() if key != "lr"}
+        write_history(name, params, state.history)  # a finished training that was resumed has no epochs
+        weights.save(f"models/{name}.safetensors", state.best_weights, training, data_sha256)
+        scores = {key: round(value, 6) for key, value in state.best.items() if key != "lr"}
         scores["parameters"] = models.count_parameters(network)
         files.write_json(f"metrics/train_{name}.json", {name: scores})
-        facts = {"processes": world.size, "precision": plan.precision, "data_sha256": data_sha256}
-        files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts | result.run)
-        seconds = result.run["seconds"]
-        print(f"{name}: best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}, {seconds:.0f} s")
+        files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts)
+        best = f"best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}"
+        print(f"{name}: {best}, {state.seconds:.0f} s")
 
 
-def write_history(name: str, history: list[EpochRow], params: Params) -> None:
+def write_history(name: str, params: Params, history: list[EpochRow]) -> None:
     """Rewrites plots/train/NAME.csv, so that plots can be watched; or warns while params.yaml differs."""
     if change := stage.find_change(params, (*TRAINING_KEYS, name)):
         print(f"warning: {change}; restore it before the training ends, or its result is lost", file=sys.stderr)

@@ -83,9 +83,9 @@ def list_recipes() -> None:
 
 @recipe.command()
 def show(name: Annotated[str, _NAME]) -> None:
-    """Show all parameters of a recipe.
+    """Show all parameters of a recipe, compared with params.yaml as committed.
 
-    Lines that start with > differ from params.yaml as committed.
+    Lines that start with + have a value of the recipe; - is the value that it replaces.
 
     \b
     Example:
@@ -110,8 +110,8 @@ def apply(
     """
 
     def main() -> None:
-        changed = catalog.apply(name, force=force)
-        print(f"params.yaml now has the values of recipe {name} ({changed} changed); run them with `dvc repro`.")
+        catalog.apply(name, force=force)
+        print(f"params.yaml now has the values of recipe {name}; run them with `dvc repro`.")
 
     errors.run(main)
 

@@ -37,6 +37,10 @@ class Plan:
         torch.backends.cudnn.allow_tf32 = self.precision != "fp32"  # TF32 has 10 bits of mantissa instead of 23
         return network.to(device=self.device, memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
 
+    def compile(self, model: nn.Module) -> nn.Module:
+        """The model compiled for inputs of fixed shapes, if the plan says so."""
+        return torch.compile(model, dynamic=False) if self.compiled else model  # pyright: ignore[reportReturnType]
+
     def inputs(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         """Moves a batch to the device, as networks and losses take it.
 

@@ -22,14 +22,13 @@ def test_probability_0_uses_no_random_number():
 
 
 def test_patches_are_squares_inside_the_image_with_uniform_area():
-    sampled = patches(1.0)
-    assert np.bincount([patch.partner for patch in sampled], minlength=5).min() > 700
-    for part in ("rows", "columns"):
-        slices = [getattr(patch, part) for patch in sampled]
+    partners, windows = zip(*patches(1.0), strict=True)
+    assert np.bincount(partners, minlength=5).min() > 700
+    for slices in zip(*windows, strict=True):
         assert min(each.start for each in slices) == 0
         assert max(each.stop for each in slices) == 32
-    assert all(p.rows.stop - p.rows.start == p.columns.stop - p.columns.start for p in sampled)
-    areas = np.array([patch.rows.stop - patch.rows.start for patch in sampled]) ** 2 / 32**2
+    assert all(rows.stop - rows.start == columns.stop - columns.start for rows, columns in windows)
+    areas = np.array([rows.stop - rows.start for rows, _ in windows]) ** 2 / 32**2
     for share in (0.25, 0.5, 0.75):  # sides are rounded down
         assert (areas < share).mean() == pytest.approx(share, abs=0.05)
 

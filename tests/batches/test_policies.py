@@ -1,6 +1,5 @@
 """Augmentation policies: every argument against the reports, and the effect on images and masks."""
 
-import itertools
 from typing import get_args
 
 import cv2
@@ -15,7 +14,6 @@ from petseg.batches.train import TrainDataset
 from petseg.config.training import TrainParams
 
 SIZE = 64
-CHANGING = [policy for policy in POLICIES if policy != "none"]
 
 # Each list: one entry per transform, a name and what must hold; a `OneOf` is its p and its transforms, equally likely.
 FLIP, VERTICAL = ("HorizontalFlip", {}), ("VerticalFlip", {})
@@ -177,11 +175,3 @@ def test_the_elastic_field_is_torchvisions_with_alpha_30():
     theirs = torch.stack(theirs).permute(0, 3, 1, 2).numpy() * size / 2  # from [-1, 1] to pixels
     for ours, other in ((np.stack(fields), theirs), (np.diff(np.stack(fields)), np.diff(theirs))):
         assert ours[..., inner, inner].std() == pytest.approx(other[..., inner, inner].std(), rel=0.05)
-
-
-@pytest.mark.parametrize("policy", CHANGING)
-def test_policies_differ_from_each_other_and_from_none(policy):
-    views = {image.tobytes() + mask.tobytes() for image, mask in augmented(policy, 60)}
-    assert len(views) >= (3 if policy.startswith("d") else 30)
-    for other in itertools.filterfalse(policy.__eq__, CHANGING):
-        assert views != {image.tobytes() + mask.tobytes() for image, mask in augmented(other, 60)}

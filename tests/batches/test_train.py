@@ -11,7 +11,6 @@ from petseg.batches.evaluation import batches_in_order
 from petseg.batches.policies import POLICIES
 from petseg.batches.train import EpochSampler, TrainDataset, loader
 from petseg.data import packed
-from petseg.data.packed import foreground
 
 
 def arrays(n=7, size=16):
@@ -29,10 +28,6 @@ def equal(batches, others):
         for batch, other in zip(batches, others, strict=True)
         for a, b in zip(batch, other, strict=True)
     )
-
-
-def test_pet_and_border_are_foreground():
-    assert foreground(np.array([1, 2, 3], np.uint8)).tolist() == [True, False, True]
 
 
 def test_a_batch_has_the_images_and_masks_of_its_keys():

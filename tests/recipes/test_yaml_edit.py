@@ -5,7 +5,7 @@ from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import modify_yaml
 
 from petseg.config.overrides import flatten, parse_yaml
-from petseg.recipes.yaml_edit import edited, line_numbers, one_line
+from petseg.recipes.yaml_edit import edited
 from support.paths import COMMITTED
 
 PARAMS = COMMITTED.read_text()
@@ -71,16 +71,3 @@ def test_one_override_of_dvc_changes_one_line_of_the_committed_file(tmp_path, ov
     assert sum(old != new for old, new in pairs) == 1
     key, _, value = override.partition("=")
     assert file.read_text() == edited(PARAMS, {key: parse_yaml(value, "x")})
-
-
-def test_lines_are_numbered_from_zero():
-    lines = TEXT.splitlines()
-    keys = {key: lines[at].split(":")[0].strip() for key, at in line_numbers(TEXT).items()}
-    assert keys == {"lr": "lr", "name": "name", "data.url": "url", "data.path": "path", "last": "last"}
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "null"), (True, "true"), (0.5, "0.5"), ("a b", "a b"), (["a", 1], '["a", 1]')]
-)
-def test_a_value_is_shown_on_one_line(value, text):
-    assert one_line(value) == text

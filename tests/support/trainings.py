@@ -3,14 +3,16 @@
 from contextlib import nullcontext
 
 import numpy as np
+import pytest
 import torch
 
 from petseg import models
 from petseg.batches.train import TrainDataset
 from petseg.compute import Plan
 from petseg.config import params
+from petseg.models import weights
 from petseg.runtime.checkpoints import Checkpoints
-from petseg.runtime.signals import Watch
+from petseg.runtime.signals import Interrupted, Watch
 from petseg.training import loop, seeding
 from petseg.training.distributed import World
 from petseg.training.session import Checkpointer
@@ -81,3 +83,16 @@ def run(
     world = world or World()
     checkpoints = checkpoints or checkpointer(world=world)
     return loop.train(network, dataset, valid, training, plan, world, checkpoints, on_epoch), network
+
+
+def stop_and_resume(folder, at, name="unet", **how):
+    """The result of a training that is stopped when it looks for a signal for the `at`-th time, and resumed."""
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        run(name, checkpoints=checkpointer(folder / "kept", watch=StopAt(at)), **how)
+    return run(name, checkpoints=checkpointer(folder / "kept"), **how)[0]
+
+
+def content(result, name, folder):
+    """The results of a training, as bytes."""
+    weights.save(folder / "weights", result.best_weights, settings().training(name), "0" * 64)
+    return (folder / "weights").read_bytes(), str(result.history), str(result.best)

@@ -7,8 +7,6 @@ import torch
 
 from petseg import compute
 from petseg.config.networks import NETWORKS
-from petseg.models import weights
-from petseg.runtime.signals import Interrupted
 from support import trainings
 
 pytestmark = pytest.mark.gpu
@@ -17,11 +15,6 @@ pytestmark = pytest.mark.gpu
 def on_gpu(name, **overrides):
     chosen = compute.choose(trainings.settings(**overrides).training(name), torch.device("cuda"))
     return replace(chosen, workers=1)
-
-
-def content(result, name, tmp_path):
-    weights.save(tmp_path / "weights", result.weights, trainings.settings().training(name), "0" * 64)
-    return (tmp_path / "weights").read_bytes(), str(result.history)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -54,7 +47,5 @@ def test_stopped_on_a_gpu_it_resumes_in_the_same_bytes(name, at, tmp_path):
     how = {"epochs": 2, "train.ema": 0.9, "train.clip": 1.0}
     how |= {"plan": on_gpu(name, **how)}
     expected, _ = trainings.run(name, **how)
-    with pytest.raises(Interrupted):
-        trainings.run(name, checkpoints=trainings.checkpointer(tmp_path / "kept", watch=trainings.StopAt(at)), **how)
-    resumed, _ = trainings.run(name, checkpoints=trainings.checkpointer(tmp_path / "kept"), **how)
-    assert content(resumed, name, tmp_path) == content(expected, name, tmp_path)
+    resumed = trainings.stop_and_resume(tmp_path, at, name, **how)
+    assert trainings.content(resumed, name, tmp_path) == trainings.content(expected, name, tmp_path)

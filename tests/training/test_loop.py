@@ -6,30 +6,36 @@ import sys
 import pytest
 import torch
 
-from petseg import metrics, optim
+from petseg import metrics, models, optim
 from petseg.config.networks import NETWORKS
 from petseg.losses import Loss
-from petseg.models import weights
 from petseg.runtime import progress
 from petseg.runtime.errors import PetsegError
-from petseg.training import loop
+from petseg.training import loop, seeding
 from petseg.training.distributed import World
 from petseg.training.loop import snapshot
-from support.trainings import PLAN, run, settings, squares
+from support.trainings import PLAN, content, run, settings, squares
 
-bce_dice_loss = Loss(entropy=1.0, dice=1.0)
-
-
+LOSS = Loss(entropy=1.0, dice=1.0)
 SCORES = ("loss", "cross_entropy", "soft_dice", "dice")
 COLUMNS = [f"{split}_{score}" for split in ("train", "valid") for score in SCORES]
 
 
 def validate(network, images, trimaps, batch_size):
-    return loop.validate(network, (images, trimaps), batch_size, bce_dice_loss, PLAN, World())
+    return loop.validate(network, (images, trimaps), batch_size, LOSS, PLAN, World())
 
 
-def scores(loss, dice):
-    return {"loss": loss, "cross_entropy": loss / 2, "soft_dice": loss / 2, "dice": dice}
+def scripted(monkeypatch, rows, **how):
+    """Result and network of a training with given (valid loss, valid Dice), and the weights that were validated."""
+    rows, states = iter(rows), []
+
+    def validate(network, *args):
+        states.append(snapshot(network))
+        loss, dice = next(rows)
+        return {"valid_loss": loss, "valid_cross_entropy": loss, "valid_soft_dice": 0.0, "valid_dice": dice}
+
+    monkeypatch.setattr(loop, "validate", validate)
+    return *run(**how), states
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -47,49 +53,24 @@ def test_training_learns_and_reports_every_epoch(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_equal_seeds_give_equal_bytes_and_another_seed_does_not(name, tmp_path):
-    files = []
-    for seed in (1, 1, 2):
-        result, _ = run(name, epochs=2, seed=seed)
-        files.append(tmp_path / f"{len(files)}.safetensors")
-        weights.save(files[-1], result.weights, settings(seed=1).training(name), "0" * 64)
-        files[-1] = (files[-1].read_bytes(), str(result.history))
-    assert files[0] == files[1]
-    assert files[0][0] != files[2][0]
-    assert files[0][1] != files[2][1]
+    first, same, other = (content(run(name, epochs=2, seed=seed)[0], name, tmp_path) for seed in (1, 1, 2))
+    assert first == same
+    assert first[0] != other[0]
+    assert first[1] != other[1]
 
 
-def test_the_best_epoch_by_valid_dice_is_kept_and_not_the_last(monkeypatch):
-    dices = iter([0.2, 0.7, 0.7, 0.1])
-    states = []
-
-    def scripted(network, *args):
-        states.append(snapshot(network))
-        return scores(1.0, next(dices))
-
-    monkeypatch.setattr(loop, "validate", scripted)
-    result, network = run(epochs=4)
-    assert result.best == result.history[1]  # the first of two equals
-    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
-    assert not all(torch.equal(result.weights[key], value) for key, value in network.state_dict().items())
-
-
-def scripted(monkeypatch, rows, **how):
-    """A training with given (valid loss, valid Dice), and the weights that were validated."""
-    rows, states = iter(rows), []
-
-    def validate(network, *args):
-        states.append(snapshot(network))
-        return scores(*next(rows))
-
-    monkeypatch.setattr(loop, "validate", validate)
-    return *run(**how), states
-
-
-def test_select_valid_loss_keeps_the_epoch_with_the_lowest(monkeypatch):
-    rows = [(0.5, 0.9), (0.3, 0.2), (0.3, 0.8), (0.4, 0.7)]
-    result, _, states = scripted(monkeypatch, rows, epochs=4, **{"train.select": "valid_loss"})
+@pytest.mark.parametrize(
+    ("select", "rows"),
+    [
+        ("valid_dice", [(1.0, 0.2), (1.0, 0.7), (0.5, 0.7), (0.9, 0.1)]),  # the first of two equals
+        ("valid_loss", [(0.5, 0.9), (0.3, 0.2), (0.3, 0.8), (0.4, 0.7)]),
+    ],
+)
+def test_the_best_epoch_is_kept_and_not_the_last(monkeypatch, select, rows):
+    result, network, states = scripted(monkeypatch, rows, epochs=4, **{"train.select": select})
     assert result.best == result.history[1]
-    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
+    assert all(torch.equal(result.best_weights[key], states[1][key]) for key in result.best_weights)
+    assert not all(torch.equal(result.best_weights[key], value) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(1, 3), (2, 6), (3, 7), (4, 8), (None, 8)])
@@ -102,12 +83,34 @@ def test_early_stopping_after_patience_epochs_without_improvement(monkeypatch, p
 
 def test_the_average_is_what_is_validated_and_kept(monkeypatch):
     result, network, states = scripted(monkeypatch, [(1.0, 0.1), (1.0, 0.2)], epochs=2, **{"train.ema": 0.9})
-    assert all(torch.equal(result.weights[key], states[1][key]) for key in result.weights)
+    assert all(torch.equal(result.best_weights[key], states[1][key]) for key in result.best_weights)
     last = network.state_dict()
-    assert not torch.equal(last["head.weight"], result.weights["head.weight"])
+    assert not torch.equal(last["head.weight"], result.best_weights["head.weight"])
     norms = [key for key in last if key.endswith("running_mean")]
     assert norms
-    assert not any(torch.equal(last[key], result.weights[key]) for key in norms)
+    assert not any(torch.equal(last[key], result.best_weights[key]) for key in norms)
+
+
+def one_step(**how):
+    """The result of a single step, and all weights before and after it."""
+    seeding.seed_everything(settings().seed)
+    first = models.build("unet", settings())
+    result, network = run(epochs=1, batch_size=10, **how)
+    return result, dict(first.named_parameters()), dict(network.named_parameters())
+
+
+def test_the_average_includes_every_step():
+    result, first, last = one_step(**{"train.ema": 0.9})
+    assert not torch.equal(first["head.weight"], last["head.weight"])
+    for key, weights in last.items():  # the decay of the first step is 1 / 10
+        torch.testing.assert_close(result.best_weights[key], (0.1 * first[key] + 0.9 * weights).detach())
+
+
+def test_gradients_are_clipped():
+    how = {"optimizer.name": "sgd", "optimizer.momentum": 0.0, "schedule.name": "constant", "lr": 0.1}
+    _, first, last = one_step(**how, **{"train.clip": 0.01})
+    change = torch.cat([(last[key] - first[key]).flatten() for key in first])
+    assert change.norm().item() == pytest.approx(0.1 * 0.01, rel=1e-2)
 
 
 def test_each_step_has_the_learning_rate_of_the_schedule(monkeypatch):
@@ -119,8 +122,7 @@ def test_each_step_has_the_learning_rate_of_the_schedule(monkeypatch):
 
     monkeypatch.setattr(optim, "set_lr", recording)
     result, _ = run(epochs=4, lr=1e-2, **{"schedule.name": "one_cycle"})
-    section = settings(**{"schedule.name": "one_cycle"}).schedule
-    schedule = optim.Schedule(section, 1e-2, 4, 3)
+    schedule = optim.Schedule(settings(**{"schedule.name": "one_cycle"}).schedule, 1e-2, 4, 3)
     assert used == [schedule.lr(epoch, step) for epoch in range(4) for step in range(3)]
     assert len(set(used)) == 12
     assert [row["lr"] for row in result.history] == used[::3]
@@ -133,7 +135,7 @@ def test_plateau_lowers_the_rate_when_the_validation_loss_stops_falling(monkeypa
     assert [row["lr"] for row in result.history] == pytest.approx([1e-2, 1e-2, 1e-2, 1e-3])
 
 
-def test_validation_dice_is_a_mean_over_images_whatever_the_batch_size():
+def test_validation_dice_is_a_mean_over_images_and_the_loss_over_batches():
     _, network = run(epochs=2)
     images, trimaps = squares(7, seed=4)
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float()
@@ -141,16 +143,14 @@ def test_validation_dice_is_a_mean_over_images_whatever_the_batch_size():
     with torch.no_grad():
         network.head.bias -= network(pixels).median()  # half of all pixels are pet: no Dice is 0 or 1
         logits = network(pixels)
-    truth = torch.from_numpy(trimaps != 2)
-    expected = metrics.dice(metrics.count(logits[:, 0] > 0, truth))
-    assert expected.std() > 0
-    for batch_size in (1, 3, 7):
-        assert validate(network, images, trimaps, batch_size)["dice"] == pytest.approx(expected.mean().item(), abs=1e-4)
-    loss = validate(network, images, trimaps, 7)["loss"]
-    assert loss == pytest.approx(bce_dice_loss(logits, truth[:, None].float()).item(), rel=1e-4)
-    loss = validate(network, images, trimaps, 4)["loss"]
-    parts = [bce_dice_loss(logits[part], truth[part, None].float()).item() for part in (slice(0, 4), slice(4, 7))]
-    assert loss == pytest.approx((4 * parts[0] + 3 * parts[1]) / 7, rel=1e-4)
+    truth = torch.from_numpy(trimaps != 2)[:, None].float()
+    dice = metrics.image_dice(logits, truth)
+    assert dice.std() > 0
+    for size in (1, 3, 4, 7):
+        scores = validate(network, images, trimaps, size)
+        assert scores["valid_dice"] == pytest.approx(dice.mean().item(), abs=1e-4)
+        losses = [LOSS(logits[at : at + size], truth[at : at + size]) * min(size, 7 - at) for at in range(0, 7, size)]
+        assert scores["valid_loss"] == pytest.approx(sum(losses).item() / 7, rel=1e-4)
 
 
 def test_validation_changes_neither_weights_nor_batch_norm():
@@ -160,21 +160,16 @@ def test_validation_changes_neither_weights_nor_batch_norm():
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
-def test_a_loss_that_is_not_finite_stops_with_epoch_step_and_learning_rate(monkeypatch):
+@pytest.mark.parametrize(("call", "words"), [(7, "train_loss is nan"), (9, "valid_loss is nan")])
+def test_a_loss_that_is_not_finite_is_an_error_with_epoch_and_learning_rate(monkeypatch, call, words):
     calls, components = [], Loss.components
 
     def poisoned(self, sums):
         calls.append(1)  # 3 steps an epoch, and 2 batches to validate
-        return components(self, sums) * (math.nan if len(calls) == 7 else 1)
+        return components(self, sums) * (math.nan if len(calls) == call else 1)
 
     monkeypatch.setattr(Loss, "components", poisoned)
-    with pytest.raises(PetsegError, match=r"unet: the loss is nan in epoch 2, step 2, at learning rate 0.00225"):
-        run(epochs=3)
-
-
-def test_a_validation_loss_that_is_not_finite_stops_too(monkeypatch):
-    monkeypatch.setattr(loop, "validate", lambda *arguments: scores(math.inf, 0.5))
-    with pytest.raises(PetsegError, match=r"unet: the validation loss is inf in epoch 1, at learning rate 0.003"):
+    with pytest.raises(PetsegError, match=f"unet: {words} in epoch 2, at learning rate 0.00225; try"):
         run(epochs=3)
 
 
@@ -182,12 +177,9 @@ def test_the_train_loss_is_a_mean_over_images(monkeypatch):
     losses = iter([1.0, 2.0, 6.0])
     value = torch.tensor([1.0, 0.5], dtype=torch.float64)
     monkeypatch.setattr(Loss, "components", lambda self, sums: sums.sum() * 0 + next(losses) * value)
-    monkeypatch.setattr(loop, "validate", lambda *arguments: scores(1.0, 0.5))
-    result, _ = run(epochs=1)  # 10 images in batches of 4, 4 and 2
+    result, *_ = scripted(monkeypatch, [(1.0, 0.5)], epochs=1)  # 10 images in batches of 4, 4 and 2
     row, mean = result.history[0], (4 * 1 + 4 * 2 + 2 * 6) / 10
-    assert row["train_cross_entropy"] == pytest.approx(mean)
-    assert row["train_soft_dice"] == pytest.approx(mean / 2)
-    assert row["train_loss"] == pytest.approx(1.5 * mean)
+    assert [row[f"train_{score}"] for score in SCORES[:3]] == pytest.approx([1.5 * mean, mean, mean / 2])
 
 
 def test_a_train_split_of_one_image_is_too_small():

@@ -9,8 +9,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from petseg import models
-from petseg.batches.train import TrainDataset
 from petseg.runtime import checkpoints, errors, locks, signals
 from petseg.training import loop, session
 from support import forks, trainings
@@ -51,20 +49,16 @@ def arrange(case, number):
 
 
 def fail():
-    raise loop.not_finite("unet", "loss", float("nan"), "epoch 2, step 2", 1.0)
+    raise errors.PetsegError("unet: it failed.")
 
 
 held = []  # the lock of an equal training
 
 
 def train(workers):
-    settings = trainings.settings(epochs=50)
-    training, plan = settings.training("unet"), replace(trainings.PLAN, workers=workers)
-    network = models.build("unet", settings)
-    dataset = TrainDataset(*trainings.squares(10), "a", training.seed)
-    valid = trainings.squares(5, seed=1)
+    training, plan = trainings.settings().training("unet"), replace(trainings.PLAN, workers=workers)
     with session.open_session(training, plan, "0") as (world, checkpointer):
-        loop.train(network, dataset, valid, training, plan, world, checkpointer, lambda rows: None)
+        trainings.run(plan=plan, checkpoints=checkpointer, world=world, epochs=50)
 
 
 def child(folder, case, number):
@@ -127,6 +121,6 @@ def test_a_training_that_waits_for_an_equal_one_can_be_stopped(tmp_path):
 def test_an_error_ends_the_data_loading_workers(tmp_path):
     status, lines = run(tmp_path, "error", signal.SIGTERM)
     assert status == 1
-    assert lines[-1].startswith("error: unet: the loss is nan")
+    assert lines[-1] == "error: unet: it failed."
     with pytest.raises(ProcessLookupError):
         os.killpg(int((tmp_path / "group").read_text()), 0)

@@ -93,11 +93,6 @@ def petseg(size: int) -> Policy:
     ]
 
 
-def none(size: int) -> Policy:
-    """No augmentation."""
-    return []
-
-
 POLICIES: dict[str, Callable[[int], Policy]] = {
     "a": report_a,
     "b": report_b,
@@ -105,5 +100,5 @@ POLICIES: dict[str, Callable[[int], Policy]] = {
     "d_elastic": report_d_elastic,
     "d_elastic_or_crop": report_d_elastic_or_crop,
     "petseg": petseg,
-    "none": none,
+    "none": lambda size: [],
 }

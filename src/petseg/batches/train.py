@@ -49,8 +49,8 @@ class TrainDataset(Dataset):
         image, mask = self._augmented(index)
         patch = cutmix.sample_patch(self.mix, len(self), len(image), generators[0])
         if patch is not None:
-            window = patch.rows, patch.columns
-            other_image, other_mask = self._augmented(patch.partner)
+            partner, window = patch
+            other_image, other_mask = self._augmented(partner)
             image[window], mask[window] = other_image[window], other_mask[window]
         return image, mask
 

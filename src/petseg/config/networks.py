@@ -82,20 +82,19 @@ class ResNet34UNetParams(NetworkParams):
 
     @model_validator(mode="after")
     def _check_decoder(self) -> "ResNet34UNetParams":
-        if self.concatenate == "before" and self.bottleneck == "halve":
+        if self.concatenate == "after":
+            return self
+        if self.bottleneck == "halve":
             raise ValueError(
                 "resnet34_unet.concatenate is before, but with bottleneck halve the decoder starts at 1/64 of the "
                 "image, where the encoder has no map; choose another bottleneck or concatenate: after"
             )
-        if self.concatenate == "before" and self.last_step in ("stem", "plain") and not self.pool:
+        if self.last_step == "stage1":
+            raise ValueError("resnet34_unet.last_step is stage1, which needs concatenate: after")
+        if self.last_step != "none" and not self.pool:
             raise ValueError(
                 "resnet34_unet.pool is false and concatenate is before, so the step of stage 1 already reaches the "
                 f"size of the image; set last_step to none instead of {self.last_step}"
-            )
-        if self.concatenate == "before" and self.last_step == "stage1":
-            raise ValueError(
-                "resnet34_unet.last_step is stage1, which downsamples its map before it concatenates, so concatenate "
-                "must be after"
             )
         return self
 

@@ -50,7 +50,7 @@ def parse(text: str, place: str) -> Source:
     values = parse_yaml(text, place)
     if not isinstance(values, dict):
         raise ParamsError(f"{place} has no keys; it must be a list of `key: value` lines.")
-    return Source(place, _stringify_keys(values))
+    return Source(place, values)
 
 
 def override(text: str) -> Source:
@@ -66,11 +66,6 @@ def override(text: str) -> Source:
     for part in reversed(key.strip().split(".")):
         nested = {part: nested}
     return Source(f"-S {text}", nested)
-
-
-def _stringify_keys(values: Any) -> Any:
-    """Turns keys such as 1 into text, so that they are reported like any other unknown key."""
-    return {str(key): _stringify_keys(value) for key, value in values.items()} if isinstance(values, dict) else values
 
 
 def recipe_names(folder: Path) -> list[str]:
@@ -119,13 +114,14 @@ def sentence(error: ValidationError, sources: Sequence[Source], model: type[Base
     An unknown key comes first, since it often explains a missing one.
     """
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-    parts = [str(part) for part in first["loc"] if not isinstance(part, int)]
-    key, file = ".".join(parts), sources[0].place
+    key, file = ".".join(part for part in first["loc"] if isinstance(part, str)), sources[0].place
     if first["type"] == "missing":
         return f"{file}: {key} is missing; add it; `git diff` shows what was removed."
-    if first["type"] == "value_error":
-        return f"{_all_places(sources)}: {first['ctx']['error']}."  # pyright: ignore[reportTypedDictNotRequiredAccess]
-    place = next((each.place for each in reversed(sources) if _touches(each.values, parts)), file)
+    if first["type"] == "value_error":  # values that contradict each other
+        changes = " ".join(each.place for each in sources[1:])
+        places = f"{file} with {changes}" if changes else file
+        return f"{places}: {first['ctx']['error']}."  # pyright: ignore[reportTypedDictNotRequiredAccess]
+    place = next((each.place for each in reversed(sources) if _sets(each.values, key)), file)
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, list(_valid_keys(model)), n=1, cutoff=0.0)[0]
         return f"{place}: {key} is not a parameter; the nearest one is {near}."
@@ -134,21 +130,9 @@ def sentence(error: ValidationError, sources: Sequence[Source], model: type[Base
     return f"{place}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 
-def _all_places(sources: Sequence[Source]) -> str:
-    """Where values that contradict each other come from."""
-    file, *changes = (source.place for source in sources)
-    return f"{file} with {' '.join(changes)}" if changes else file
-
-
-def _touches(values: object, parts: list[str]) -> bool:
-    """Whether `values` sets the key, or has something else in place of a section around it."""
-    for part in parts:
-        if not isinstance(values, dict):
-            return True
-        if part not in values:
-            return False
-        values = values[part]
-    return True
+def _sets(values: dict, key: str) -> bool:
+    """Whether `values` sets the dotted key, a key below it, or something else in place of a section around it."""
+    return any(f"{each}.".startswith(f"{key}.") or f"{key}.".startswith(f"{each}.") for each in flatten(values))
 
 
 def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -159,28 +143,28 @@ def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """The core schema of YAML 1.2, section 10.3.2; a key that occurs twice is an error."""
+    """The core schema of YAML 1.2, section 10.3.2. All keys are text; one that occurs twice is an error."""
 
     yaml_implicit_resolvers: ClassVar[dict] = {}  # without those of YAML 1.1
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if key.value in seen:
+        values = {}
+        for key, value in node.value:
+            if str(key.value) in values:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} occurs twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        text = node.value.replace("_", "")  # DVC, too, accepts 1_000, although only YAML 1.1 has it
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+            values[str(key.value)] = self.construct_object(value, deep=deep)
+        return values
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    return int(node.value, 0 if node.value[:2] in ("0o", "0x") else 10)  # 1_000 is a number for DVC and for `int`, too
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?[0-9][0-9_]*|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    ("int", r"[-+]?[0-9]+(_[0-9]+)*|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
     ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
 ):

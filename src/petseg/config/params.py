@@ -107,13 +107,8 @@ class Params(Section):
     def describe(self, name: str) -> str:
         """One line for people: each value of `SHARED` for network `name`, and where it comes from."""
         own, used = self.network(name), self.training(name)
-        parts = [
-            f"{key} {getattr(used, key)} ({'shared' if getattr(own, key) is None else f'{name}.{key}'})"
-            for key in SHARED
-        ]
-        if used.micro_batch is not None:
-            parts.append(f"gradients accumulated over micro-batches of {used.micro_batch}")
-        return ", ".join(parts)
+        places = {key: "shared" if getattr(own, key) is None else f"{name}.{key}" for key in SHARED}
+        return ", ".join(f"{key} {getattr(used, key)} ({place})" for key, place in places.items())
 
 
 _File = create_model("Params", __base__=Params, **{name: (entry.params, ...) for name, entry in NETWORKS.items()})  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from petseg.config.overrides import combine, flatten, read
 from petseg.recipes import catalog
@@ -73,7 +73,8 @@ def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = catalo
         exp_run = [command, "exp", "run", "--name", f"{name}-{moment}"]
         arguments = [argument for value in values for argument in ("-S", value)]
         if not queued:
-            _replace_process([*exp_run, *arguments], env)
+            sys.stdout.flush()
+            os.execve(command, [*exp_run, *arguments], env)
         if subprocess.run([*exp_run, "--queue", *arguments], env=env).returncode:
             raise PetsegError(f"recipe {name} was not queued, see above; `dvc queue status` shows what was.")
     if subprocess.run([command, "queue", "start"], env=env).returncode:
@@ -84,20 +85,13 @@ def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = catalo
     )
 
 
-def _replace_process(command: list[str], env: dict[str, str]) -> NoReturn:
-    sys.stdout.flush()
-    os.execve(command[0], command, env)
-
-
 def dvc() -> tuple[str, dict[str, str]]:
-    """The path of the command `dvc`, and an environment in which its stages find the Python beside it.
+    """The path of the command `dvc`, and an environment in which stages use this Python.
 
     Raises:
         PetsegError: `dvc` is neither on the PATH nor beside this Python.
     """
-    if found := shutil.which("dvc"):
-        return found, dict(os.environ)
-    here = Path(sys.executable).parent
-    if found := shutil.which("dvc", path=here):
-        return found, os.environ | {"PATH": f"{here}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    path, here = os.environ.get("PATH", os.defpath), Path(sys.executable).parent
+    if found := shutil.which("dvc", path=f"{path}{os.pathsep}{here}"):
+        return found, os.environ | {"PATH": f"{here}{os.pathsep}{path}"}
     raise PetsegError("dvc is not installed; run `make setup`, then `source .venv/bin/activate`.")

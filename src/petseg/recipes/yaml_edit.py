@@ -5,8 +5,6 @@ the same bytes.
 """
 
 import io
-import json
-from collections.abc import Iterator
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -31,21 +29,3 @@ def edited(text: str, leaves: dict[str, Any]) -> str:
     written = io.StringIO()
     YAML().dump(document, written)
     return written.getvalue()
-
-
-def line_numbers(text: str) -> dict[str, int]:
-    """The line of each dotted key that has a value, counted from 0."""
-    return dict(_lines(YAML().load(text), ""))
-
-
-def _lines(section: CommentedMap, prefix: str) -> Iterator[tuple[str, int]]:
-    for key, value in section.items():
-        if isinstance(value, CommentedMap):
-            yield from _lines(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", section.lc.key(key)[0]
-
-
-def one_line(value: Any) -> str:
-    """A value as YAML on one line, for display."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 
 import numpy as np
@@ -26,23 +24,6 @@ from petseg.training.state import EpochRow, TrainingState
 from petseg.training.step import forward_backward
 
 
-@dataclass
-class Result:
-    """What a training produces.
-
-    Attributes:
-        weights: of the best epoch.
-        best: its row of the history.
-        history: a row for each epoch.
-        run: start (ISO 8601, UTC), seconds, images per second and share of the time spent waiting for data.
-    """
-
-    weights: dict[str, Tensor]
-    best: EpochRow
-    history: list[EpochRow]
-    run: dict[str, str | float]
-
-
 def train(
     network: nn.Module,
     dataset: TrainDataset,
@@ -52,8 +33,8 @@ def train(
     world: World,
     checkpointer: Checkpointer,
     on_epoch: Callable[[list[EpochRow]], None],
-) -> Result:
-    """Trains `network` in place; the result has the weights of the best epoch by `params.select`, the first of equals.
+) -> TrainingState:
+    """Trains `network` in place; returns the final state, which has the weights of the best epoch by `params.select`.
 
     Args:
         network: pixels (B, 3, H, W) in [0, 255] -> logits (B, 1, H, W) or (B, 2, H, W).
@@ -68,19 +49,18 @@ def train(
         Interrupted: a signal arrived; a checkpoint was saved.
         PetsegError: the train split has fewer than 2 images; or a loss is not finite.
     """
-    started = datetime.now(UTC).isoformat(timespec="seconds")
     sampler = EpochSampler(len(dataset), params.batch_size, params.seed, params.epochs, world.rank, world.size)
     if not sampler.sizes:
         raise PetsegError("The train split has fewer than 2 images, too few to train on; see data/splits.csv.")
+
     plan.place(network)
     ema = optim.EMA(network, params.ema)
-    model: nn.Module = world.wrap(network)
-    if plan.compiled:
-        model = torch.compile(model, dynamic=False)  # pyright: ignore[reportAssignmentType]  # a module stays one
+    model = plan.compile(world.wrap(network))
     optimizer = optim.build(network, params.optimizer, params.lr)
     schedule = optim.Schedule(params.schedule, params.lr, params.epochs, len(sampler.sizes))
     loss = losses.build(params.loss)
     log = torch.zeros(len(sampler.sizes), 3, dtype=torch.float64, device=plan.device)
+
     state = TrainingState(network, optimizer, schedule, ema, log)
     resumed = checkpointer.resume(state)
     sampler.epoch, sampler.step = state.epoch, state.step
@@ -95,46 +75,41 @@ def train(
             state.seconds_waited = batches.seconds
             checkpointer.maybe_save(state)
             size = sampler.sizes[state.step]
-            optim.set_lr(optimizer, schedule.lr(state.epoch, state.step))
-            optimizer.zero_grad(set_to_none=True)
             micro_batches = world.micro_batches(size, params.micro_batch)
+
+            optim.set_lr(optimizer, schedule.lr(state.epoch, state.step))
+            optimizer.zero_grad()
             log[state.step] = forward_backward(model, images, masks, micro_batches, loss, plan, world)
             if params.clip is not None:
                 nn.utils.clip_grad_norm_(network.parameters(), params.clip)
             optimizer.step()
             ema.update(state.steps_done)
+
             state.step, state.images = state.step + 1, state.images + size
             if progress.advance():
-                check_finite(state, loss, params.network)
                 mean = loss.total(log[: state.step]).mean().item()
-                progress.show(f"epoch {state.epoch + 1}/{params.epochs}, loss {mean:.3f}, {rate(state)}")
+                speed = f"{state.images_per_second:.0f} images/s"
+                progress.show(f"epoch {state.epoch + 1}/{params.epochs}, loss {mean:.3f}, {speed}")
         checkpointer.maybe_save(state)
 
-        check_finite(state, loss, params.network)
-        row = {"epoch": state.epoch + 1, "lr": schedule.lr(state.epoch, 0)}
-        row |= {f"train_{key}": value for key, value in train_scores(log, sampler.sizes, loss).items()}
         batch_size = params.micro_batch or params.batch_size
-        scores = validate(ema.network, valid, batch_size, loss, plan, world, lambda: checkpointer.maybe_save(state))
-        row |= {f"valid_{key}": value for key, value in scores.items()}
-        if not math.isfinite(row["valid_loss"]):
-            raise not_finite(params.network, "validation loss", row["valid_loss"], f"epoch {row['epoch']}", row["lr"])
+        row = {"epoch": state.epoch + 1, "lr": schedule.lr(state.epoch, 0)}
+        row |= train_scores(log, sampler.sizes, loss)
+        row |= validate(ema.network, valid, batch_size, loss, plan, world, lambda: checkpointer.maybe_save(state))
+        check_finite(row, params.network)
         state.history.append(row)
         if is_better(row, state.best, params.select):
             state.best, state.best_weights = row, snapshot(ema.network)
         schedule.end_epoch(row["valid_loss"])
         state.epoch, state.step = state.epoch + 1, 0
+
         if world.is_main:
             on_epoch(state.history)
         progress.say_without_bar(summary(row, params.epochs, state))
+
     checkpointer.save(state)  # should a later part of the stage fail, the training need not be repeated
     progress.close()
-    run = {
-        "started": started,
-        "seconds": round(state.seconds, 1),
-        "images_per_second": round(state.images / state.seconds, 1),
-        "waited_for_data": round(state.seconds_waited / state.seconds_here, 4),
-    }
-    return Result(state.best_weights, state.best, state.history, run)
+    return state
 
 
 @torch.no_grad()
@@ -146,8 +121,8 @@ def validate(
     plan: Plan,
     world: World,
     before_batch: Callable[[], None] = lambda: None,
-) -> dict[str, float]:
-    """Scores the validation split in eval mode: `loss`, `cross_entropy`, `soft_dice` and `dice`.
+) -> EpochRow:
+    """Scores the validation split in eval mode: `valid_loss`, `valid_cross_entropy`, `valid_soft_dice`, `valid_dice`.
 
     Losses are means over batches weighted by their images, Dice is the mean over images. Batches are distributed
     round-robin over the processes, so that each image counts once.
@@ -167,20 +142,28 @@ def validate(
                 logits = pet_logit(network(pixels).float())
             sums[:2] += loss.components(loss.sums(logits, truth)) * len(images)
             sums[2] += image_dice(logits, truth).sum()
-    return named_scores(world.sum(sums) / len(valid[0]), loss)
+    return named_scores("valid", world.sum(sums) / len(valid[0]), loss)
 
 
-def train_scores(log: Tensor, sizes: list[int], loss: losses.Loss) -> dict[str, float]:
+def train_scores(log: Tensor, sizes: list[int], loss: losses.Loss) -> EpochRow:
     """Scores of an epoch as `validate` returns them, from its log, (steps, 3), and the sizes of its batches."""
-    weights = torch.tensor(sizes, dtype=torch.float64, device=log.device) / sum(sizes)
-    components = (log[:, :2] * weights[:, None]).sum(0)
-    return named_scores(torch.cat([components, log[:, 2:].sum(0) / sum(sizes)]), loss)
+    weights = torch.tensor(sizes, dtype=torch.float64, device=log.device)
+    components = weights @ log[:, :2]
+    return named_scores("train", torch.cat([components, log[:, 2:].sum(0)]) / sum(sizes), loss)
 
 
-def named_scores(means: Tensor, loss: losses.Loss) -> dict[str, float]:
+def named_scores(split: str, means: Tensor, loss: losses.Loss) -> EpochRow:
     """Names for cross entropy, soft Dice loss and Dice, (3,), with the loss that they give."""
-    names = ("loss", "cross_entropy", "soft_dice", "dice")
+    names = (f"{split}_{score}" for score in ("loss", "cross_entropy", "soft_dice", "dice"))
     return dict(zip(names, [loss.total(means).item(), *means.tolist()], strict=True))
+
+
+def check_finite(row: EpochRow, name: str) -> None:
+    """Raises PetsegError if a loss of an epoch is NaN or infinite."""
+    for key in ("train_loss", "valid_loss"):
+        if not math.isfinite(row[key]):
+            where = f"epoch {row['epoch']}, at learning rate {row['lr']:.3g}"
+            raise PetsegError(f"{name}: {key} is {row[key]} in {where}; try a lower lr.")
 
 
 def is_better(row: EpochRow, best: EpochRow, select: str) -> bool:
@@ -190,28 +173,11 @@ def is_better(row: EpochRow, best: EpochRow, select: str) -> bool:
     return row[select] > best[select] if select == "valid_dice" else row[select] < best[select]
 
 
-def rate(state: TrainingState) -> str:
-    return f"{state.images / state.seconds:.0f} images/s"
-
-
 def summary(row: EpochRow, epochs: int, state: TrainingState) -> str:
     """One line about an epoch, for people."""
     minutes = state.seconds / state.epoch * (epochs - state.epoch) / 60
     return (
         f"epoch {state.epoch}/{epochs}, loss {row['train_loss']:.3f}, valid loss {row['valid_loss']:.3f}, "
-        f"Dice {row['train_dice']:.4f}, valid Dice {row['valid_dice']:.4f}, {rate(state)}, {minutes:.1f} min left"
+        f"Dice {row['train_dice']:.4f}, valid Dice {row['valid_dice']:.4f}, {state.images_per_second:.0f} images/s, "
+        f"{minutes:.1f} min left"
     )
-
-
-def check_finite(state: TrainingState, loss: losses.Loss, name: str) -> None:
-    """Raises PetsegError if the loss of a step of this epoch was NaN or infinite."""
-    values = loss.total(state.log[: state.step])
-    bad = (~values.isfinite()).nonzero()
-    if len(bad):
-        step = int(bad[0])
-        where = f"epoch {state.epoch + 1}, step {step + 1}"
-        raise not_finite(name, "loss", values[step].item(), where, state.schedule.lr(state.epoch, step))
-
-
-def not_finite(name: str, what: str, value: float, where: str, lr: float) -> PetsegError:
-    return PetsegError(f"{name}: the {what} is {value} in {where}, at learning rate {lr:.3g}; try a lower lr.")

@@ -121,12 +121,12 @@ def fingerprint(training: Training, data_sha256: str) -> str:
 @contextmanager
 def exclusive(folder: Path, world: World) -> Iterator[None]:
     """Holds a lock on `folder`, and waits while another training has it."""
-    lock = try_lock(folder / "lock") if world.is_main else None
-    if world.is_main and lock is None:
+    lock = try_lock(folder / "lock") if world.is_main else contextlib.nullcontext()
+    if lock is None:
         print("another process runs exactly this training; waiting for it to end", flush=True)
-    while world.any(world.is_main and lock is None)[0]:
+    while world.any(lock is None)[0]:
         time.sleep(0.2)
-        lock = try_lock(folder / "lock") if world.is_main else None
+        lock = lock or try_lock(folder / "lock")
     with lock or contextlib.nullcontext():
         yield
 
@@ -134,13 +134,8 @@ def exclusive(folder: Path, world: World) -> Iterator[None]:
 def memory_remedies(training: Training) -> list[str]:
     """What to try if memory runs out, the best first."""
     at_once = training.micro_batch or training.batch_size
-    size = int(training.image_size / 2**0.5) // 64 * 64
-    width = training.width  # pyright: ignore[reportAttributeAccessIssue]  # of the architecture
-    remedies = []
-    if at_once > 2:
-        remedies.append(f"train.micro_batch={at_once // 2}")
-    if training.micro_batch is None and at_once > 2:
-        remedies.append(f"batch_size={at_once // 2}")
-    if size >= 64:
-        remedies.append(f"image_size={size}")
-    return [*remedies, f"{training.network}.width={max(4, width // 2)}"]
+    half_size = training.image_size // 128 * 64  # networks need multiples of 64 at most
+    half_width = max(4, training.width // 2)  # pyright: ignore[reportAttributeAccessIssue]  # of the architecture
+    remedies = [f"train.micro_batch={at_once // 2}"] if at_once > 2 else []
+    remedies += [f"image_size={half_size}"] if half_size else []
+    return [*remedies, f"{training.network}.width={half_width}"]

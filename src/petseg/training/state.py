@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from torch import Tensor, nn
@@ -29,10 +30,11 @@ class TrainingState:
         step: the next one, from 0; equal to `steps` if only the validation is left.
         images: trained on so far.
         history: a row for each finished epoch.
-        best: row of the best epoch; empty before the first.
+        best: row of the best epoch, the first of equals; empty before the first.
         best_weights: of that epoch.
         seconds_before: training time of earlier processes that were stopped.
         seconds_waited: time that this process has spent waiting for data.
+        started: start of this process's training, ISO 8601, UTC.
     """
 
     network: nn.Module
@@ -48,6 +50,7 @@ class TrainingState:
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     seconds_before: float = 0.0
     seconds_waited: float = 0.0
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     _started: float = field(default_factory=time.perf_counter)
 
     def __str__(self) -> str:
@@ -74,10 +77,23 @@ class TrainingState:
         """Training time so far, including earlier processes."""
         return self.seconds_before + self.seconds_here
 
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.seconds
+
     def is_finished(self, epochs: int, patience: int | None) -> bool:
         """Whether all epochs are done, or none of the last `patience` epochs was better than the best."""
         stopped_early = patience is not None and bool(self.best) and self.epoch - self.best["epoch"] >= patience
         return stopped_early or self.epoch >= epochs
+
+    def facts(self) -> dict[str, str | float]:
+        """For models/NAME.run.json: start, seconds, images per second, share of the time spent waiting for data."""
+        return {
+            "started": self.started,
+            "seconds": round(self.seconds, 1),
+            "images_per_second": round(self.images_per_second, 1),
+            "waited_for_data": round(self.seconds_waited / self.seconds_here, 4),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         modules = {name: getattr(self, name).state_dict() for name in _MODULES}
