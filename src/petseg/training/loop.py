@@ -67,7 +67,8 @@ def train(
     batches = WaitTimer(loader(dataset, sampler, plan.workers, pin_memory=plan.device.type == "cuda"))
     progress = Progress(params.network, params.epochs * state.steps, state.steps_done, quiet=not world.is_main)
     if resumed:
-        progress.say(f"resumes from {state}" if state.epoch < params.epochs else "had already been trained")
+        finished = state.is_finished(params.epochs, params.patience)
+        progress.say("had already been trained" if finished else f"resumes from {state}")
 
     while not state.is_finished(params.epochs, params.patience):
         network.train()
