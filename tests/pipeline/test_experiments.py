@@ -8,7 +8,7 @@ import psutil
 import yaml
 
 from petseg.config import params
-from support.project import HANG, STAGES, Project, metrics, ran, wait_until, write_settings
+from support.project import HANG, STAGES, Project, finished_experiments, metrics, ran, wait_until, write_settings
 
 
 def test_another_learning_rate_trains_both_networks_and_nothing_runs_twice(project):
@@ -77,9 +77,13 @@ def test_a_grid_in_the_queue_survives_a_killed_training(project):
     folder, used = Path(training.cwd()), params.load(Path(training.cwd()) / "params.yaml")
     training.kill()
     queue.hold.release()
-    work_until(lambda: len(results(project)) == 3 and not folder.exists(), project)
-    assert results(project).keys() == {(lr, seed) for lr in (1e-3, 1e-4) for seed in (91, 92)} - {(used.lr, used.seed)}
-    assert len(set(results(project).values())) == 3
+    work_until(lambda: len(finished_experiments(project)) == 3 and not folder.exists(), project)
+    scores = {}
+    for ref in finished_experiments(project):
+        row = yaml.safe_load(project.git("show", f"{ref}:params.yaml"))
+        scores[float(row["lr"]), row["seed"]] = project.git("show", f"{ref}:metrics/train_unet.json")
+    assert scores.keys() == {(lr, seed) for lr in (1e-3, 1e-4) for seed in (91, 92)} - {(used.lr, used.seed)}
+    assert len(set(scores.values())) == 3
     # DVC has removed the folder of the killed experiment. Its checkpoint is in the project.
     for key in ("lr", "seed", "epochs"):
         write_settings(project.folder / "params.yaml", {key: getattr(used, key)})
@@ -98,15 +102,6 @@ def work_until(condition: Callable[[], bool], project: Project) -> None:
         except AssertionError:
             project.dvc("queue", "start", "-j", "2")
     raise AssertionError(project.dvc("queue", "status"))
-
-
-def results(project: Project) -> dict[tuple[float, int], str]:
-    """The training metrics of each finished experiment, by learning rate and seed; starts no DVC."""
-    found = {}
-    for ref in project.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/*").split():
-        used = yaml.safe_load(project.git("show", f"{ref}:params.yaml"))
-        found[float(used["lr"]), used["seed"]] = project.git("show", f"{ref}:metrics/train_unet.json")
-    return found
 
 
 def test_a_folder_of_the_users_own_images_is_watched(project, tmp_path):

@@ -203,7 +203,7 @@ def wait_until(condition: Callable[[], object], explain: Callable[[], str] = str
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"still waiting after {seconds} s\n{explain()}"
-        time.sleep(0.02)
+        time.sleep(0.1)
 
 
 def copy(folder: Path, site: Path, settings: dict = TINY) -> Project:
@@ -240,6 +240,11 @@ def write_settings(path: Path, settings: dict) -> None:
 def ran(output: str) -> list[str]:
     """The stages that a `dvc repro` or `dvc exp run` started, in order."""
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
+
+
+def finished_experiments(project: Project) -> list[str]:
+    """Their git references; unlike `dvc queue status`, this does not disturb DVC's workers."""
+    return project.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/*").split()
 
 
 def metrics(project: Project, name: str = "test") -> dict:
