@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-# One thread each, here and in the stages that tests start: on a busy machine two threads that wait for each other
-# make tiny networks many times slower, and no test measures speed.
+# One thread in this process and in each stage that a test starts. On a busy machine, threads that wait for each other
+# make tiny networks many times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
-# Trainings of one test do not wait for those of another, or of whoever works on this machine.
+# Trainings in tests do not wait for other trainings on this machine.
 _locks = tempfile.TemporaryDirectory(prefix="petseg-locks-")  # until this process ends
 os.environ["PETSEG_LOCKS"] = _locks.name
 
@@ -26,7 +26,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own with 64 KiB of space, which only root can have (and not in every container)."""
+    """A folder on a file system with 64 KiB of space; mounting it needs root, and is forbidden in some containers."""
     folder = tmp_path / "small_disk"
     folder.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
@@ -35,4 +35,4 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        libc.umount2(bytes(folder), 2)  # MNT_DETACH: whatever a failed test left open
+        libc.umount2(bytes(folder), 2)  # MNT_DETACH: also if a failed test left files open
