@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
-# One thread each, here and in the stages that tests start: on a busy machine two threads that wait for each other
-# make tiny networks many times slower, and no test measures speed.
+# One thread in this process and in each stage that a test starts. On a busy machine, threads that wait for each other
+# make tiny networks many times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
+<<<<<<< HEAD
 # Trainings of a test do not wait for other tests or for other users of this machine.
+=======
+# Trainings in tests do not wait for other trainings on this machine.
+>>>>>>> pipeline
 _locks = tempfile.TemporaryDirectory(prefix="petseg-locks-")  # until this process ends
 os.environ["PETSEG_LOCKS"] = _locks.name
 
@@ -26,7 +30,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
+<<<<<<< HEAD
     """A separate file system with 64 KiB of space; mounting it needs root, and fails in some containers."""
+=======
+    """A folder on a file system with 64 KiB of space; mounting it needs root, and is forbidden in some containers."""
+>>>>>>> pipeline
     folder = tmp_path / "small_disk"
     folder.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
@@ -35,4 +43,4 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        libc.umount2(bytes(folder), 2)  # MNT_DETACH: whatever a failed test left open
+        libc.umount2(bytes(folder), 2)  # MNT_DETACH: also if a failed test left files open

@@ -1,4 +1,7 @@
-"""One repository for all tests of the pipeline: each leaves it as the last commit has it."""
+"""A small project with its first results, made once for all tests of the pipeline."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -6,17 +9,31 @@ from support.project import Project, copy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two processes that test side by side, one takes all tests of the pipeline, since they share a project."""
+    """Gives all tests of the pipeline to one worker of pytest-xdist, since they share a project."""
     for item in items:
         if "pipeline" in item.path.parts:
             item.add_marker(pytest.mark.xdist_group("pipeline"))
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A copy of this project with tiny settings and its first results, committed."""
-    project = copy(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site") / "site")
-    project.commit("as it is")
-    project.dvc("repro", PETSEG_TEST_IMPORTS=str(project.imports))
-    project.commit("first results")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The records of support/sitecustomize.py about the stages that made the results of `finished`."""
+    return tmp_path_factory.mktemp("record")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, record: Path) -> Project:
+    """A copy of this project with tiny settings, and its results, all committed. Tests must not change it."""
+    project = copy(tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("site"))
+    project.commit("no results")
+    project.dvc("repro", PETSEG_TEST_RECORD=str(record))
+    project.commit("results")
     return project
+
+
+@pytest.fixture
+def project(finished: Project, tmp_path: Path) -> Iterator[Project]:
+    """A copy of `finished` that a test may change."""
+    project = finished.copy(tmp_path / "project")
+    yield project
+    project.close()

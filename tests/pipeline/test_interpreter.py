@@ -1,4 +1,4 @@
-"""stages/run.sh finds an interpreter that has the project's packages, whatever PATH holds."""
+"""stages/run.sh finds an interpreter that has the project's packages, whatever PATH is."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ sys.exit(7)
 
 @pytest.fixture
 def project(tmp_path):
-    """A repository with one stage that prints its interpreter's mark and arguments, and exits with status 7."""
+    """A project with one stage, which prints MARK and its arguments and exits with status 7."""
     folder = tmp_path / "project with a space"
     (folder / "stages").mkdir(parents=True)
     shutil.copy(ROOT / "stages/run.sh", folder / "stages")
@@ -28,7 +28,7 @@ def project(tmp_path):
 
 
 def interpreter(path: Path, mark: str, python: str = sys.executable) -> None:
-    """Makes an executable that runs `python` with MARK set."""
+    """Writes an executable at `path` that runs `python` with MARK set."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'#!/bin/sh\nMARK={mark} exec {python} "$@"\n')
     path.chmod(0o755)
@@ -36,7 +36,7 @@ def interpreter(path: Path, mark: str, python: str = sys.executable) -> None:
 
 @pytest.fixture
 def system(tmp_path):
-    """A folder for PATH with `sh`, `dirname`, `git` and a `python3` without packages, but without `python`."""
+    """A folder for PATH that has `sh`, `dirname`, `git` and a `python3` without packages, but no `python`."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("sh", "dirname", "git"):
@@ -97,7 +97,7 @@ def test_dvc_runs_a_stage_without_activation(project, system):
     assert done.returncode == 0
 
 
-def test_a_stage_says_so_if_its_interpreter_has_no_packages():
+def test_a_stage_reports_an_interpreter_without_packages():
     done = subprocess.run([sys.executable, "-E", "-S", ROOT / "stages/split.py"], capture_output=True, text=True)
     assert done.returncode == 1
     assert "does not have the project's packages (albumentations, psutil, torch); activate" in done.stderr

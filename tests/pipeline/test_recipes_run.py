@@ -1,48 +1,26 @@
-"""Recipes through the real `dvc`: the pipeline once, and a single cheap stage to see which parameters arrive."""
+"""Recipes run by the real `dvc`, in a project with one cheap stage that shows its parameters."""
 
-import json
 import shutil
 
 import pytest
+import yaml
 
 from petseg.config import params
-from support.project import ROOT, STAGES, Project, metrics, ran, wait_until
+from support.paths import ROOT
+from support.project import Project, finished_experiments, ran, wait_until
 
-SMALL = ["image_size=64", "data.source=synthetic", "train.precision=fp32", "unet.width=4", "resnet34_unet.width=4"]
 COPYING = "stages: {copy: {cmd: cp params.yaml seen.yaml, params: [%s], metrics: [seen.yaml: {cache: false}]}}\n"
 
 
 def petseg(project, *arguments):
-    """`petseg` with the code of the copy, not the installed one."""
+    """Runs the command `petseg` with the project's own code, not the installed one."""
     return project.run("python", "-m", "petseg", *arguments, PYTHONPATH=str(project.folder / "src"))
-
-
-def names(project):
-    """The recipe of each finished experiment."""
-    refs = project.git("for-each-ref", "--format=%(refname:lstrip=-1)", "refs/exps/*/*/*")
-    return sorted(name.partition("-")[0] for name in refs.split())
-
-
-def test_a_recipe_runs_once(project):
-    before, overrides = metrics(project), [*SMALL, "epochs=1"]
-    run = ["recipe", "run", "b", *(f"-S{each}" for each in overrides)]
-    try:
-        assert ran(petseg(project, *run)) == STAGES[2:]
-        kept = ["data.images=40", "evaluate.bootstrap=100"]  # of the copy's params.yaml
-        used = params.load(project.folder / "params.yaml")
-        assert used == params.load(ROOT / "params.yaml", recipe="b", overrides=[*overrides, *kept])
-        assert names(project).count("b") == 1
-        assert metrics(project) != before
-        assert ran(petseg(project, *run)) == []
-    finally:
-        project.restore()
 
 
 @pytest.fixture
 def copying(tmp_path):
     """A project whose only stage copies params.yaml."""
-    project = Project(tmp_path / "site", tmp_path / "site")
-    project.folder = tmp_path / "project"
+    project = Project(tmp_path / "project", tmp_path / "site")
     project.folder.mkdir()
     for name in ("params.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, project.folder)
@@ -55,14 +33,15 @@ def copying(tmp_path):
     project.dvc("init", "--quiet")
     shutil.copy(ROOT / ".dvc/config", project.folder / ".dvc")
     project.commit("all")
-    return project
+    yield project
+    project.close()
 
 
-def test_the_values_of_a_recipe_arrive_as_apply_writes_them(copying):
+def test_the_values_of_a_recipe_arrive_as_apply_writes_them_and_run_once(copying):
     file = copying.folder / "params.yaml"
     for name in ("odd", "d"):
         expected = params.load(file, recipe=name)
-        petseg(copying, "recipe", "run", name)
+        assert ran(petseg(copying, "recipe", "run", name)) == ["copy"]
         assert params.load(file) == params.load(copying.folder / "seen.yaml") == expected
         by_dvc = file.read_bytes()
         copying.git("checkout", "--quiet", "params.yaml")
@@ -70,23 +49,16 @@ def test_the_values_of_a_recipe_arrive_as_apply_writes_them(copying):
         assert file.read_bytes() == by_dvc
         petseg(copying, "recipe", "apply", "default")
         assert copying.git("status", "--porcelain", "params.yaml") == ""
-    assert names(copying) == ["d", "odd"]
+    assert ran(petseg(copying, "recipe", "run", "d")) == []
 
 
 def test_several_recipes_run_in_the_background(copying):
     assert "`dvc queue status` lists them" in petseg(copying, "recipe", "run", "a", "default", "-S", "epochs=7")
     assert copying.git("status", "--porcelain") == ""
-    wait_until(lambda: names(copying) == ["a", "default"])
-    assert experiments(copying) == {"a": (256, 7), "default": (64, 7)}
-
-
-def experiments(project):
-    """Image size and epochs of each finished experiment, by its recipe."""
-    rows = {}
-    for commit in json.loads(project.dvc("exp", "show", "--json")):
-        for experiment in commit.get("experiments") or []:
-            for revision in experiment["revs"] or []:
-                seen = (revision["data"]["metrics"] or {}).get("seen.yaml", {}).get("data")
-                if seen:
-                    rows[revision["name"].partition("-")[0]] = (seen["image_size"], seen["epochs"])
-    return rows
+    wait_until(lambda: len(finished_experiments(copying)) == 2)
+    seen = {}
+    for ref in finished_experiments(copying):
+        recipe = ref.rpartition("/")[2].partition("-")[0]
+        values = yaml.safe_load(copying.git("show", f"{ref}:seen.yaml"))
+        seen[recipe] = (values["image_size"], values["epochs"])
+    assert seen == {"a": (256, 7), "default": (64, 7)}

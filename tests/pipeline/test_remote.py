@@ -1,23 +1,19 @@
-"""Machines that share data and results through a remote: a real SSH server on loopback, with keys of its own."""
+"""Two machines that share data and results through a DVC remote: an SSH server on this machine, with its own keys."""
 
-import copy
 import importlib.util
 import os
 import pwd
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.project import Project, metrics, ran
+from support.project import HANG, Project, metrics, ran, wait_until
 
-SSHD = shutil.which(
-    "sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
-)  # an absolute path, which sshd insists on
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")  # sshd must be called by its full path
 CONFIG = """
 ListenAddress 127.0.0.1
 Port {port}
@@ -43,16 +39,16 @@ pytestmark = [
 
 
 def account() -> str:
-    """The name of the account that runs the tests, the only one that a server without root's rights lets in."""
+    """The user that runs the tests; a server without root's rights can log in no other."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        pytest.skip(f"user {os.getuid()} has no account here, so no SSH server lets it in")
+        pytest.skip(f"user {os.getuid()} has no account on this machine, so an SSH server refuses it")
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """An SSH server that accepts one key: the address of an empty folder on it, and the key's file."""
+    """An SSH server that accepts one key; yields the address of an empty folder on it, and the file of the key."""
     folder, user = tmp_path_factory.mktemp("ssh"), account()
     for name in ("host_key", "client_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
@@ -60,41 +56,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         port = free.getsockname()[1]
     (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder, user=user))
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # root's server locks its unprivileged half in here
+        Path("/run/sshd").mkdir(
+            mode=0o755, exist_ok=True
+        )  # where sshd, run by root, confines its process without rights
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
             [SSHD, "-D", "-e", "-f", folder / "sshd_config"], stdin=subprocess.DEVNULL, stderr=log
         )
     try:
-        wait_until_it_answers(process, port, folder / "log")
+        wait_until(lambda: answers(port) or process.poll() is not None, (folder / "log").read_text)
+        assert process.poll() is None, (folder / "log").read_text()
         (folder / "store").mkdir()
         yield f"ssh://{user}@127.0.0.1:{port}{folder / 'store'}", folder / "client_key"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=HANG)
 
 
-def wait_until_it_answers(process: subprocess.Popen, port: int, log: Path) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-                assert connection.recv(8) == b"SSH-2.0-"
-                return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    pytest.fail(f"the SSH server did not start:\n{log.read_text()}")
+def answers(port: int) -> bool:
+    """Whether an SSH server accepts connections."""
+    try:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            return connection.recv(8) == b"SSH-2.0-"
+    except ConnectionRefusedError:
+        return False
 
 
 @pytest.fixture(scope="module")
-def machines(project: Project, server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
-    """Two machines that share a git repository and a DVC remote: one that has pushed its results, and a fresh clone.
-
-    Each has a home of its own, so that no key, agent or setting of the person who runs the tests takes part.
-    """
+def machines(finished: Project, server, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Project]:
+    """Two machines that share a git repository and a DVC remote: one that has pushed its results, and a fresh clone."""
     folder, (address, key) = tmp_path_factory.mktemp("machines"), server
-    first, second = (at(project, folder / name) for name in ("first", "second"))
-    shutil.copytree(project.folder, first.folder, ignore=shutil.ignore_patterns("tmp", "config.local"))
+    first = with_own_home(finished.copy(folder / "first"))
+    second = with_own_home(Project(folder / "second", folder / "site"))
     first.dvc("remote", "add", "--default", "lab", address)
     first.dvc("remote", "modify", "--local", "lab", "keyfile", str(key))
     first.commit("a remote")
@@ -107,22 +100,19 @@ def machines(project: Project, server, tmp_path_factory: pytest.TempPathFactory)
     return first, second
 
 
-def at(project: Project, folder: Path) -> Project:
-    """`project` as it is in another folder, on a machine of its own."""
-    other = copy.copy(project)
-    other.folder = folder
-    other.env = {name: value for name, value in project.env.items() if not name.startswith("SSH_")}
-    other.env["HOME"] = str(folder.with_suffix(".home"))
-    Path(other.env["HOME"]).mkdir()
-    return other
+def with_own_home(project: Project) -> Project:
+    """Hides the keys, the agent and the settings of the person who runs the tests."""
+    project.env = {name: value for name, value in project.env.items() if not name.startswith("SSH_")}
+    project.env["HOME"] = str(project.folder.with_suffix(".home"))
+    Path(project.env["HOME"]).mkdir()
+    return project
 
 
 def outputs(project: Project) -> dict[str, bytes]:
-    """What the networks' stages and `split` wrote and DVC keeps: bytes by path."""
-    paths = [
-        path for name in ("models", "data/packed") for path in (project.folder / name).rglob("*") if path.is_file()
-    ]
-    return {str(path.relative_to(project.folder)): path.read_bytes() for path in paths}
+    """The outputs of `split` and of the train stages that DVC caches, by path."""
+    folders = (project.folder / "models", project.folder / "data/packed")
+    paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return project.read(*(str(path.relative_to(project.folder)) for path in paths))
 
 
 def test_a_fresh_clone_pulls_everything_and_has_nothing_to_do(machines):
@@ -132,18 +122,17 @@ def test_a_fresh_clone_pulls_everything_and_has_nothing_to_do(machines):
     assert {"models/unet.safetensors", "models/resnet34_unet.safetensors"} < set(outputs(second))
     assert outputs(second) == outputs(first)
     assert ran(second.dvc("repro")) == []
-    assert "up to date" in second.dvc("status")
     assert "in sync" in second.dvc("status", "--cloud")
     assert second.git("status", "--porcelain") == ""
 
 
-def test_without_the_key_the_server_lets_nobody_in(machines, server, tmp_path):
+def test_without_the_key_the_server_refuses(machines, tmp_path):
     _, second = machines
-    stranger = at(second, tmp_path / "stranger")
+    stranger = with_own_home(Project(tmp_path / "stranger", tmp_path / "site"))
     second.git("clone", "--quiet", str(second.folder), str(stranger.folder))
-    own = tmp_path / "own_key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", own], check=True)
-    stranger.dvc("remote", "modify", "--local", "lab", "keyfile", str(own))
+    key = tmp_path / "other_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    stranger.dvc("remote", "modify", "--local", "lab", "keyfile", str(key))
     assert "Permission denied" in stranger.dvc("pull", status=1)
     assert not (stranger.folder / "models/unet.safetensors").exists()
 

@@ -13,7 +13,7 @@ OFFLINE = ("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networ
 
 
 def dom(page: Path) -> str:
-    """Opens a page from disk and returns its HTML after its scripts have run."""
+    """Returns the HTML of a local page after its scripts have run."""
     with tempfile.TemporaryDirectory() as profile:
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", *OFFLINE]
         command += [f"--user-data-dir={profile}", "--window-size=1200,2000", "--virtual-time-budget=10000"]

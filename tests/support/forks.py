@@ -1,4 +1,4 @@
-"""A fork server for tests: new processes that have imported already what takes long."""
+"""Processes for tests that start quickly, since slow imports have already been done."""
 
 import multiprocessing
 from multiprocessing import forkserver
@@ -8,10 +8,9 @@ _running = None
 
 
 def server(*modules: str) -> BaseContext:
-    """Starts processes from a server that has imported these modules.
+    """A multiprocessing context whose processes are forked from a server that has imported these modules.
 
-    A process of tests has one server at a time. One that somebody else has started, with other modules or with signals
-    blocked, as petseg does for data workers, is stopped.
+    There is one server at a time. A server that was started in another way, or with other modules, is stopped.
     """
     global _running
     one = forkserver._forkserver

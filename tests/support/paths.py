@@ -1,4 +1,4 @@
-"""Where the project lies, and where real data does."""
+"""The project's folder, and the folder of real data."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A copy of this project in a git repository of its own, with tiny settings, driven by the real `dvc`."""
+"""A copy of this project in its own git repository, with tiny settings, driven by the real `dvc`."""
 
 import json
 import os
@@ -14,9 +14,10 @@ from pathlib import Path
 import psutil
 
 from petseg.config import params
+from petseg.config.networks import NETWORKS
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-STAGES = ["fetch_data", "split", "train_unet", "train_resnet34_unet", "evaluate", "report"]
+STAGES = ["fetch_data", "split", *(f"train_{name}" for name in NETWORKS), "evaluate", "report"]
 TINY = {
     "data.images": 40,
     "image_size": 64,
@@ -24,45 +25,32 @@ TINY = {
     "epochs": 4,
     "lr": "5e-3",
     "train.precision": "fp32",
-    "unet.width": 8,
-    "resnet34_unet.width": 8,
     "evaluate.bootstrap": 100,
+    **{f"{name}.width": 8 for name in NETWORKS},
 }
-IMPORTS = """
-import atexit, os, sys
-
-def note():
-    folder = os.environ.get("PETSEG_TEST_IMPORTS")
-    name = "-".join([os.path.basename(sys.argv[0]), *sys.argv[1:]])
-    if folder and name.split(".")[0] in ("fetch_data", "split", "train", "evaluate", "report"):
-        mine = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "petseg"]
-        with open(os.path.join(folder, name), "a") as file:
-            file.write("\\n".join(mine) + "\\n")
-
-atexit.register(note)
-"""
+HANG = 180.0  # seconds after which a test gives up waiting
 
 
 class Project:
-    """The copy in `folder`; `site` is a folder for Python's start-up hook that notes what stages import."""
+    """The project in `folder`; `site` is a folder for support/sitecustomize.py and DVC's databases."""
 
     def __init__(self, folder: Path, site: Path) -> None:
-        self.folder = folder
-        self.imports = site / "imports"
-        self.imports.mkdir(parents=True)
-        (site / "sitecustomize.py").write_text(IMPORTS)
+        self.folder, self.site = folder, site
+        self._started: list[Started] = []
+        site.mkdir(parents=True, exist_ok=True)
+        shutil.copy(Path(__file__).with_name("sitecustomize.py"), site)
+        roles = [f"GIT_{role}_{item}" for role in ("AUTHOR", "COMMITTER") for item in ("NAME", "EMAIL")]
         self.env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(site),
+            "DVC_SITE_CACHE_DIR": str(site / "dvc"),
             "PETSEG_DEVICE": "cpu",
             "PETSEG_WORKERS": "2",
-            **{
-                f"GIT_{who}_{what}": "test@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
-            },
+            **dict.fromkeys(roles, "test@example.org"),
         }
 
     def run(self, *command: str, status: int | None = 0, **env: str) -> str:
-        """Runs a command in the copy; stdout and stderr together. `status` None allows any."""
+        """Runs a command in the project; returns stdout and stderr together. A `status` of None allows any."""
         done = subprocess.run(
             command,
             cwd=self.folder,
@@ -71,14 +59,15 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=400,
+            timeout=2 * HANG,
         )
         assert status is None or done.returncode == status, f"{command} ended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
-    def start(self, *command: str, **env: str) -> "Started":
-        """Starts a command in the copy and does not wait for it."""
-        return Started(command, self.folder, self.env | env)
+    def start(self, *command: str, hold: bool = False, **env: str) -> "Started":
+        """Starts a command in the project; with `hold`, its stages wait as support/sitecustomize.py describes."""
+        self._started.append(Started(command, self.folder, self.env | env, hold))
+        return self._started[-1]
 
     def dvc(self, *arguments: str, status: int | None = 0, **env: str) -> str:
         return self.run("dvc", *arguments, status=status, **env)
@@ -86,32 +75,72 @@ class Project:
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)
 
-    def commit(self, message: str) -> str:
-        """Commits everything that git does not ignore; the commit's hash."""
+    def commit(self, message: str) -> None:
+        """Commits everything that git does not ignore."""
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
-        return self.git("rev-parse", "HEAD").strip()
-
-    def restore(self) -> None:
-        """Puts the last commit and its outputs back."""
-        self.git("checkout", "--quiet", "--force", "HEAD")
-        self.dvc("checkout", "--quiet", "--force")
 
     def edit(self, name: str, old: str, new: str) -> None:
+        """Replaces the first occurrence of `old` in a file."""
         text = (self.folder / name).read_text()
         assert old in text
         (self.folder / name).write_text(text.replace(old, new, 1))
 
+    def read(self, *names: str) -> dict[str, bytes]:
+        """Contents of files, by name."""
+        return {name: (self.folder / name).read_bytes() for name in names}
+
+    def copy(self, folder: Path) -> "Project":
+        """A copy with its own git history, outputs and cache."""
+        ignored = shutil.ignore_patterns("tmp", "config.local")
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=ignored)
+        return Project(folder, self.site)
+
+    def close(self) -> None:
+        """Ends what was started and, since they wait a while for more work, the workers of DVC's queue."""
+        for started in self._started:
+            started.close()
+        workers = [each for each in psutil.process_iter() if _is_worker(each, self.folder)]
+        for worker in workers:
+            worker.terminate()
+        psutil.wait_procs(workers, timeout=HANG)
+
+
+def _is_worker(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return "queue-worker" in process.cmdline() and Path(process.cwd()).is_relative_to(folder)
+    except psutil.Error:
+        return False
+
+
+class Hold:
+    """Where stages wait, see support/sitecustomize.py."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.mkdtemp(prefix="petseg-hold-")
+
+    def pids(self) -> list[int]:
+        """The stages that wait now."""
+        return [int(name) for name in os.listdir(self.folder)]
+
+    def release(self) -> None:
+        """Lets all stages continue, and never wait again."""
+        moved = f"{self.folder}.released"
+        if os.path.exists(self.folder):
+            os.rename(self.folder, moved)  # in one step, so that no stage can begin to wait meanwhile
+            shutil.rmtree(moved)
+
 
 class Started:
-    """A command that runs, in a process group of its own; stdout and stderr go to one file."""
+    """A running command in its own process group; stdout and stderr go to one file."""
 
-    def __init__(self, command: tuple[str, ...], folder: Path, env: dict[str, str]) -> None:
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by `end`
+    def __init__(self, command: tuple[str, ...], folder: Path, env: dict[str, str], hold: bool) -> None:
+        self.hold = Hold() if hold else None
+        self._log = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115, closed by `close`
         self._process = subprocess.Popen(
             command,
             cwd=folder,
-            env=env,
+            env=env | ({"PETSEG_TEST_HOLD": self.hold.folder} if self.hold else {}),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -119,8 +148,14 @@ class Started:
         )
         self.pid = self._process.pid
 
+    def held(self) -> int:
+        """Waits until one of its stages is held; returns the PID of the stage."""
+        wait_until(lambda: self.hold.pids() or not self.alive(), lambda: self.output())
+        assert self.hold.pids(), self.output()
+        return self.hold.pids()[0]
+
     def alive(self) -> list[psutil.Process]:
-        """The processes of its group that have not ended, itself and what it started."""
+        """The processes of its group that have not ended."""
         self._process.poll()
         found = []
         for process in psutil.process_iter():
@@ -131,41 +166,48 @@ class Started:
                 continue
         return found
 
-    def training(self) -> psutil.Process:
-        """The process that trains."""
-        return next(each for each in self.alive() if each.cmdline()[1:2] == ["stages/train.py"])
-
-    def said(self) -> str:
+    def output(self) -> str:
         """What it has printed so far."""
-        with open(f"/proc/self/fd/{self._log.fileno()}") as log:
+        with open(self._log.name) as log:
             return log.read()
 
-    def end(self, seconds: float = 120) -> tuple[int, str]:
-        """Waits until all its processes have ended; its exit status, negative for a signal, and what was printed.
+    def wait_for(self, text: str) -> None:
+        """Waits until it has printed `text`."""
+        wait_until(lambda: text in self.output(), self.output)
 
-        Raises:
-            AssertionError: they are still there after so many seconds; they are killed then.
+    def end(self) -> tuple[int, str]:
+        """Releases its stages and waits until all its processes have ended; returns exit status and output.
+
+        The status is negative for a signal.
         """
+        if self.hold:
+            self.hold.release()
         try:
-            wait_until(lambda: not self.alive(), seconds)
+            wait_until(lambda: not self.alive(), self.output)
+            return self._process.wait(), self.output()
         finally:
-            for process in self.alive():
-                process.kill()
-        said = self.said()
+            self.close()
+
+    def close(self) -> None:
+        """Kills what still runs."""
+        if self.hold:
+            self.hold.release()
+        for process in self.alive():
+            process.kill()
+        self._process.wait()
         self._log.close()
-        return self._process.wait(), said
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
-    """Looks every 20 ms whether it is so; AssertionError after so many seconds."""
+def wait_until(condition: Callable[[], object], explain: Callable[[], str] = str, seconds: float = HANG) -> None:
+    """Waits for a condition; after so many seconds it raises an AssertionError with the text of `explain`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds} s"
-        time.sleep(0.02)
+        assert time.monotonic() < deadline, f"still waiting after {seconds} s\n{explain()}"
+        time.sleep(0.1)
 
 
 def copy(folder: Path, site: Path, settings: dict = TINY) -> Project:
-    """Copies what git would commit here, as it lies in the working tree, with `settings` in params.yaml."""
+    """Copies the files of the working tree that git does not ignore, without results, and changes params.yaml."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     for name in filter(None, names):
@@ -181,7 +223,7 @@ def copy(folder: Path, site: Path, settings: dict = TINY) -> Project:
 
 
 def write_settings(path: Path, settings: dict) -> None:
-    """Sets dotted keys in a params.yaml as a person would: line by line, comments kept."""
+    """Sets dotted keys in a params.yaml line by line, and keeps the comments."""
     lines = path.read_text().splitlines()
     for dotted, value in settings.items():
         *sections, key = dotted.split(".")
@@ -200,6 +242,11 @@ def ran(output: str) -> list[str]:
     return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage '")]
 
 
+def finished_experiments(project: Project) -> list[str]:
+    """Their git references; unlike `dvc queue status`, this does not disturb DVC's workers."""
+    return project.git("for-each-ref", "--format=%(refname)", "refs/exps/*/*/*").split()
+
+
 def metrics(project: Project, name: str = "test") -> dict:
-    """What metrics/NAME.json of the copy holds."""
+    """The content of metrics/NAME.json in the project."""
     return json.loads((project.folder / "metrics" / f"{name}.json").read_text())

@@ -1,4 +1,4 @@
-"""Several processes that train together, for tests."""
+"""Tests in several processes that train together."""
 
 import io
 import os
@@ -14,9 +14,9 @@ from support import forks
 
 
 def run(size, job, *args):
-    """What `job(world, *args)` returns and what it prints in each of so many processes, as a list of pairs by rank."""
+    """Runs `job(world, *args)` in `size` processes; returns for each rank its return value and its output."""
     context = forks.server("torch", "support.trainings")
-    store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as torchrun's agent has one
+    store = dist.TCPStore("localhost", 0, is_master=True, wait_for_workers=False)  # as in torchrun's agent
     pipes = [context.Pipe(duplex=False) for _ in range(size)]
     members = [
         context.Process(target=_member, args=(rank, size, store.port, pipes[rank][1], job, args))
@@ -27,7 +27,7 @@ def run(size, job, *args):
     for _, writer in pipes:
         writer.close()
     try:
-        told = [pickle.loads(reader.recv_bytes()) for reader, _ in pipes]
+        results = [pickle.loads(reader.recv_bytes()) for reader, _ in pipes]
     finally:
         for member in members:
             member.join(5)
@@ -35,8 +35,8 @@ def run(size, job, *args):
             member.join()
         for reader, _ in pipes:
             reader.close()
-    assert all(ended_well for ended_well, _, _ in told), "\n".join(printed for _, printed, _ in told)
-    return [(value, printed) for _, printed, value in told]
+    assert all(succeeded for succeeded, _, _ in results), "\n".join(printed for _, printed, _ in results)
+    return [(value, printed) for _, printed, value in results]
 
 
 def _member(rank, size, port, pipe, job, args):
@@ -48,7 +48,8 @@ def _member(rank, size, port, pipe, job, args):
     try:
         with redirect_stdout(printed), distributed.join(torch.device("cpu")) as world:
             value = job(world, *args)
-        told = True, printed.getvalue(), value
+        result = True, printed.getvalue(), value
     except BaseException:
-        told = False, traceback.format_exc(), None
-    pipe.send_bytes(pickle.dumps(told))  # not `send`, which would share the tensors' memory and end with this process
+        result = False, traceback.format_exc(), None
+    # Not `send`, which would share the memory of tensors: it ends with this process.
+    pipe.send_bytes(pickle.dumps(result))
