@@ -14,11 +14,7 @@ import torch
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
-<<<<<<< HEAD
-# Trainings of a test do not wait for other tests or for other users of this machine.
-=======
 # Trainings in tests do not wait for other trainings on this machine.
->>>>>>> pipeline
 _locks = tempfile.TemporaryDirectory(prefix="petseg-locks-")  # until this process ends
 os.environ["PETSEG_LOCKS"] = _locks.name
 
@@ -30,11 +26,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-<<<<<<< HEAD
-    """A separate file system with 64 KiB of space; mounting it needs root, and fails in some containers."""
-=======
     """A folder on a file system with 64 KiB of space; mounting it needs root, and is forbidden in some containers."""
->>>>>>> pipeline
     folder = tmp_path / "small_disk"
     folder.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
