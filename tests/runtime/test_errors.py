@@ -75,27 +75,6 @@ def test_sighup_stops_a_process_unless_nohup_makes_it_ignored(handler, stops):
     assert subprocess.run([sys.executable, "-c", code], **options).stdout.strip() == stops
 
 
-def test_a_second_signal_more_than_a_second_later_interrupts_the_clean_up(monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr(errors.time, "monotonic", lambda: now[0])
-    cleaned = []
-
-    def main():
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-        finally:
-            now[0] += 0.9
-            os.kill(os.getpid(), signal.SIGTERM)
-            cleaned.append("a part")
-            now[0] += 1.1
-            os.kill(os.getpid(), signal.SIGTERM)
-            cleaned.append("all")
-
-    with pytest.raises(SystemExit):
-        errors.run(main)
-    assert cleaned == ["a part"]
-
-
 def test_a_stage_exits_with_its_status_when_stderr_is_closed(monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)

@@ -88,13 +88,3 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path):
         raise OSError(errno.EDQUOT, "Quota exceeded")
     assert target.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
-
-
-@pytest.mark.parametrize("write", [files.atomic_file, files.atomic_folder])
-def test_a_folder_without_write_permission_is_an_error(tmp_path, write):
-    """Root may write everywhere, so the error is raised by hand."""
-    message = f"^{tmp_path} is not writable \\(Permission denied\\); change its permissions.$"
-    with pytest.raises(errors.PetsegError, match=message), write(tmp_path / "x") as part:
-        raise PermissionError(errno.EACCES, "Permission denied", str(part))
-    with pytest.raises(PermissionError), write(tmp_path / "x"):
-        raise PermissionError(errno.EACCES, "Permission denied", "another")
