@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -168,7 +167,8 @@ def test_a_stage_waits_for_its_cores(tmp_path, command, threads, hint):
     assert message.startswith("error: ")
 
 
-def test_all_jobs_of_a_machine_share_the_locks_whatever_their_tmpdir(monkeypatch, tmp_path):
+def test_all_jobs_of_a_machine_share_the_locks_whatever_their_tmpdir(monkeypatch):
     monkeypatch.delenv("PETSEG_LOCKS")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert device_locks._folder() == Path("/tmp")
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    monkeypatch.setattr(device_locks, "try_lock", lambda path: path)
+    assert device_locks._try_lock("gpu-1") == Path("/tmp/petseg-gpu-1.lock")

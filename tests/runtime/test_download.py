@@ -117,7 +117,7 @@ def test_local_files_are_used_in_place(server: Server, tmp_path: Path, destinati
     assert not destination.parent.exists()
     with pytest.raises(PetsegError) as error:
         download.fetch([missing.as_uri(), wrong.as_uri()], MD5, destination)
-    assert f"{missing.as_uri()}: No such file or directory" in str(error.value)
+    assert f"{missing.as_uri()}: No such file" in str(error.value)
     assert f"{wrong.as_uri()}: wrong content, 5 bytes" in str(error.value)
     assert wrong.read_bytes() == b"wrong"  # the user's file is never deleted
     assert download.fetch([missing.as_uri(), server.url("good")], MD5, destination) == destination

@@ -61,12 +61,14 @@ def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
             f"data.url is {', '.join(unusable) or 'empty'}; it must list http, https or file URLs (a local folder is "
             "file:///path)."
         )
-    if _is_verified(destination, md5):
+    if _md5(destination) == md5:
         return destination
     reasons = []
     for url in urls:
         try:
-            return _verify_local(url, md5) if url.startswith("file:") else _download(url, md5, destination)
+            if url.startswith("file:"):
+                return _verify(Path(url2pathname(urlsplit(url).path)), md5)
+            return _download(url, md5, destination)
         except _TransferError as reason:
             reasons.append(f"{url}: {reason}")
             _print(reasons[-1])
@@ -77,27 +79,20 @@ def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
 
 
 def _md5(path: Path) -> str:
+    """The MD5 of a file's content, as hex digits; empty if there is no file."""
+    if not path.is_file():
+        return ""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _is_verified(path: Path, md5: str) -> bool:
-    return path.is_file() and _md5(path) == md5
-
-
-def _verify(path: Path, md5: str, retry: bool = False) -> None:
+def _verify(path: Path, md5: str, retry: bool = False) -> Path:
     found = _md5(path)
+    if not found:
+        raise _TransferError("No such file")
     if found != md5:
         text = f"wrong content, {path.stat().st_size} bytes with MD5 {found} instead of {md5}"
         raise _TransferError(text, retry)
-
-
-def _verify_local(url: str, md5: str) -> Path:
-    path = Path(url2pathname(urlsplit(url).path))
-    try:
-        _verify(path, md5)
-    except OSError as error:
-        raise _TransferError(str(error.strerror)) from None
     return path
 
 
@@ -106,7 +101,7 @@ def _download(url: str, md5: str, destination: Path) -> Path:
     part = destination.with_name(f".{destination.name}.part")
     try:
         with _lock(destination):
-            if not _is_verified(destination, md5):  # else downloaded by the process that held the lock
+            if _md5(destination) != md5:  # else downloaded by the process that held the lock
                 _transfer(url, md5, part)
                 os.replace(part, destination)
     except OSError as error:

@@ -47,7 +47,7 @@ def test_a_hard_link_inside_becomes_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["/tmp/petseg_escaped", "../escaped", "images/../../escaped"])
 def test_a_path_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     path = pack(tmp_path / "a.tar.gz", member(name))
-    with pytest.raises(DataError, match=f"^{path} is not safe to unpack: {name} is outside the folder"):
+    with pytest.raises(DataError, match=f"^{path} is not safe to unpack: it holds {name};"):
         archive.extract(path, tmp_path / "out")
     assert contents(tmp_path) == {"a.tar.gz"}
     assert not Path("/tmp/petseg_escaped").exists()
@@ -57,7 +57,7 @@ def test_a_path_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None
 def test_a_hard_link_to_a_file_outside_the_archive_is_refused(tmp_path: Path, target: str) -> None:
     (tmp_path / "secret").write_text("not for the archive")
     path = pack(tmp_path / "a.tar.gz", member("link", tarfile.LNKTYPE, target))
-    with pytest.raises(DataError, match="linkname .* not found"):
+    with pytest.raises(DataError, match=r"linkname .* not found"):
         archive.extract(path, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 

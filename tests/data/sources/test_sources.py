@@ -152,7 +152,7 @@ def test_stage_with_a_missing_mirror(project: Path) -> None:
     result = run_stage(project, source="oxford", url="file:///no/such/mirror")
     assert result.returncode == 1
     url = "file:///no/such/mirror/images.tar.gz"
-    assert f"error: images.tar.gz could not be downloaded ({url}: No such file or directory)" in result.stderr
+    assert f"error: images.tar.gz could not be downloaded ({url}: No such file)" in result.stderr
     assert "Traceback" not in result.stderr
     assert list((project / "data").iterdir()) == []
 

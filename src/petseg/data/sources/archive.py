@@ -6,6 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 from petseg.runtime.errors import DataError, PetsegError, disk_full
 
@@ -22,7 +23,7 @@ def extract(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool]
         wanted: which files to unpack, by their path in the archive.
 
     Raises:
-        DataError: the archive is truncated or not a tar.gz file; or a wanted file has an absolute path or one with `..`.
+        DataError: the archive is truncated or not a tar.gz file; or a wanted file is outside the folder.
         PetsegError: the disk is full, or the files cannot be read or written.
     """
     try:
@@ -32,9 +33,10 @@ def extract(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool]
                 if not (member.isreg() or member.islnk()) or not wanted(path):
                     continue
                 if path.is_absolute() or ".." in path.parts:
-                    raise DataError(f"{archive} is not safe to unpack: {member.name} is outside the folder; replace it.")
+                    raise DataError(f"{archive} is not safe to unpack: it holds {member.name}; replace it.")
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                with tar.extractfile(member) as content, open(folder / path, "wb") as file:  # pyright: ignore[reportOptionalContextManager]
+                content = cast(BinaryIO, tar.extractfile(member))
+                with open(folder / path, "wb") as file:
                     shutil.copyfileobj(content, file)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, KeyError) as error:  # KeyError: a dangling link
         reason = str(error) or type(error).__name__
