@@ -200,7 +200,7 @@ def test_trimap_values_outside_1_to_3(tmp_path, values, listed):
 
 def test_trimaps_in_color_are_refused(tmp_path):
     path = save(tmp_path / "a.png", Image.fromarray(np.stack([make_trimap()] * 3, axis=-1)), "PNG")
-    assert f"{path} has 3 channels" in error(images.read_trimap, path)
+    assert f"{path} has color or fractions" in error(images.read_trimap, path)
 
 
 def photograph(path: Path, orientation: int | None) -> Path:

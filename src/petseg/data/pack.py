@@ -54,17 +54,17 @@ def pack(
         OSError: the files cannot be written.
     """
     chunks = [chunk for name in SPLITS for chunk in _prepare(Path(raw), assignments, name, size, Path(folder))]
-    sizes: dict[str, tuple[int, int]] = {}
+    sizes = []
     with (
         open(Path(folder) / packed.ORIGINALS, "wb") as originals,
         tqdm(total=len(assignments), desc=f"packing at {size} x {size}", unit=" images", disable=None) as bar,
         pool.in_order(_pack_chunk, chunks, workers) as results,
     ):
         for chunk, (chunk_sizes, bits) in zip(chunks, results, strict=True):
-            sizes.update(zip(chunk.names, chunk_sizes, strict=True))
+            sizes += chunk_sizes
             originals.write(bits)
             bar.update(len(chunk.names))
-    return [sizes[entry.name] for entry, _ in assignments]
+    return sizes
 
 
 def original_bits(trimap: np.ndarray) -> bytes:

@@ -94,7 +94,7 @@ def follow_dvc() -> None:
     """
     parents = _parents_up_to_dvc() if "DVC_STAGE" in os.environ else []
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        parents += filter(None, [psutil.Process().parent()])
+        parents += psutil.Process().parents()[:1]
     if parents:
         threading.Thread(target=_follow, args=[parents], daemon=True).start()
 

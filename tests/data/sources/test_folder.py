@@ -126,7 +126,7 @@ def test_lists_in_the_official_format_are_copied(source: Path, out: Path) -> Non
     (source / "trainval.txt").write_text("# mine\nb_2 5 2 3\n\nc 6 1 4\n")
     (source / "test.txt").write_text("d_9 7 2 5\n")
     folder.fetch(source, out, workers=1)
-    assert (out / "annotations/trainval.txt").read_text() == "b_2 5 2 3\nc 6 1 4\n"
+    assert (out / "annotations/trainval.txt").read_text() == "\nb_2 5 2 3\n\nc 6 1 4\n"
     assert (out / "annotations/list.txt").read_text() == "b_2 5 2 3\nc 6 1 4\nd_9 7 2 5\n"
     trainval, test = layout.check(out)
     assert [entry.species for entry in trainval + test] == ["dog", "cat", "dog"]
@@ -251,12 +251,11 @@ def test_damaged_files(source: Path, out: Path, name: str) -> None:
     ("trainval", "test", "sentence"),
     [
         ("a_1\nnobody\n", "c", "{0}/trainval.txt, line 2: no image is called nobody"),
-        ("a_1\nc\na_1\n", "b_1", "{0}/trainval.txt, line 3: a_1 is listed twice"),
-        ("a_1\nc\n", "b_1\nc\n", "c is in both {0}/trainval.txt and {0}/test.txt"),
+        ("a_1\n\n# c\na_1\n", "b_1", "{0}/trainval.txt lists a_1 twice, in lines 1 and 4"),
+        ("a_1\nc\n", "b_1\nc\n", "c is in {0}/trainval.txt and in {0}/test.txt"),
         ("# nothing\n\n", "c", "{0}/trainval.txt lists no image"),
         ("a_1\n", "", "{0}/test.txt lists no image"),
-        ("a_1 1 cat\n", "c", "{0}/trainval.txt, line 1 is 'a_1 1 cat'; write the name alone"),
-        ("a_1 1 3 1\n", "c", "{0}/trainval.txt, line 1 is 'a_1 1 3 1'; write the name alone"),
+        ("a_1 1 3 1\n", "c", "{0}/trainval.txt, line 1 is 'a_1 1 3 1', not NAME CLASS"),
     ],
 )
 def test_invalid_lists(source: Path, out: Path, trainval: str, test: str, sentence: str) -> None:
@@ -272,4 +271,4 @@ def test_a_binary_list(source: Path, out: Path) -> None:
 
 def test_no_image_left_for_training(source: Path, out: Path) -> None:
     (source / "test.txt").write_text("\n".join(NAMES))
-    assert refusal(source, out).startswith(f"no image of {source} is left for trainval.txt")
+    assert refusal(source, out).startswith(f"{source}/trainval.txt lists no image")

@@ -96,7 +96,7 @@ def test_a_failing_source_is_never_replaced(
 @pytest.mark.parametrize(
     ("trainval", "sentence"),
     [
-        ("Cat_1 1 1 1\nCat_2 1 1 1\n", "Cat_2 has no image .* and no trimap"),
+        ("Cat_1 1 1 1\nCat_2 1 1 1\n", r"images/Cat_2.jpg \(and 1 more\) does not exist"),
         ("dog_1 2 2 1\n", "dog_1 is in"),
         ("", "lists no"),
     ],
