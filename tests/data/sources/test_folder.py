@@ -271,4 +271,4 @@ def test_a_binary_list(source: Path, out: Path) -> None:
 
 def test_no_image_left_for_training(source: Path, out: Path) -> None:
     (source / "test.txt").write_text("\n".join(NAMES))
-    assert refusal(source, out).startswith(f"{source}/trainval.txt lists no image")
+    assert refusal(source, out).startswith(f"No image of {source} is left for the missing list")

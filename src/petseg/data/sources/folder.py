@@ -105,6 +105,8 @@ def _write_lists(source: Path, names: list[str], raw: Path) -> list[str]:
         given["test.txt"] = [f"{name} {UNKNOWN_CLASS}" for name in names[::TEST_EVERY]]
     listed = {line.split()[0] for lines in given.values() for line in lines if line}
     rest = [f"{name} {UNKNOWN_CLASS}" for name in names if name not in listed]
+    if not rest and len(given) < len(layout.LISTS):
+        raise DataError(f"No image of {source} is left for the missing list; trainval and test need at least one each.")
     lists = {name: given.get(name, rest) for name in layout.LISTS}
     lists["list.txt"] = [line for lines in lists.values() for line in lines if line]
     for name, lines in lists.items():
