@@ -95,8 +95,7 @@ def test_one_of_several_processes_names_its_rank(monkeypatch, capsys):
     assert capsys.readouterr().err == "error in rank 3: no such thing\n"
 
 
-def test_a_bug_keeps_its_traceback():
-    with pytest.raises(ZeroDivisionError):
-        errors.run(raiser(ZeroDivisionError()))
-    with pytest.raises(FileNotFoundError):
-        errors.run(raiser(FileNotFoundError(errno.ENOENT, "No such file", "data/raw")))
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), FileNotFoundError(errno.ENOENT, "No such file", "data/raw")])
+def test_a_bug_keeps_its_traceback(bug):
+    with pytest.raises(type(bug)):
+        errors.run(raiser(bug))
