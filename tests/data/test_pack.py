@@ -56,7 +56,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_packed_arrays_equal_the_resized_images(tmp_path, raw, assignments, monkeypatch, workers):
-    monkeypatch.setattr(pack, "CHUNK_IMAGES", 4)  # several chunks per split, the last one shorter
+    monkeypatch.setattr(pack, "CHUNK", 4)  # several chunks per split, the last one shorter
     sizes = pack_into(tmp_path / "packed", raw, assignments, 16, workers=workers)
     assert sizes == [(45 - i, 20 + i) for i in (int(entry.name.split("_")[1]) for entry, _ in assignments)]
     originals = packed.Originals(sizes[-5:], tmp_path / "packed")
@@ -79,7 +79,7 @@ def test_packed_arrays_equal_the_resized_images(tmp_path, raw, assignments, monk
 
 def test_files_do_not_depend_on_workers_or_chunks(tmp_path, raw, assignments, monkeypatch):
     sizes = pack_into(tmp_path / "one", raw, assignments, 16)
-    monkeypatch.setattr(pack, "CHUNK_BYTES", 3 * 4 * 16 * 16)
+    monkeypatch.setattr(pack, "CHUNK", 3)
     assert pack_into(tmp_path / "two", raw, assignments, 16, workers=3) == sizes
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert len(contents(tmp_path / "one")) == 7
@@ -87,7 +87,7 @@ def test_files_do_not_depend_on_workers_or_chunks(tmp_path, raw, assignments, mo
 
 def test_memory_is_bounded_by_a_chunk(tmp_path, raw, assignments, monkeypatch):
     size, held = 128, 4
-    monkeypatch.setattr(pack, "CHUNK_BYTES", held * 4 * size * size)
+    monkeypatch.setattr(pack, "CHUNK", held)
     tracemalloc.start()
     pack_into(tmp_path / "packed", raw, assignments * 3, size)
     _, peak = tracemalloc.get_traced_memory()
@@ -115,7 +115,7 @@ def test_missing_arrays(tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_first_damaged_image_is_named(tmp_path, raw, assignments, monkeypatch, workers):
-    monkeypatch.setattr(pack, "CHUNK_IMAGES", 4)
+    monkeypatch.setattr(pack, "CHUNK", 4)
     truncated, text = (layout.image_path(raw, assignments[i].entry.name) for i in (7, 8))
     truncated.write_bytes(truncated.read_bytes()[:400])
     text.write_bytes(b"no image")

@@ -71,7 +71,8 @@ def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
             return _download(url, md5, destination)
         except _TransferError as reason:
             reasons.append(f"{url}: {reason}")
-            _print(reasons[-1])
+            if url != urls[-1]:
+                _print(f"{reasons[-1]}; trying the next URL")
     raise PetsegError(
         f"{_name(urls[0])} could not be downloaded ({'; '.join(reasons)}); check the network, data.url and "
         "data.md5, then run the same command again, which resumes an interrupted download."
@@ -150,14 +151,14 @@ def _try_transfer(url: str, md5: str, part: Path) -> None:
         headers["Range"] = f"bytes={start}-"
     try:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-            if not (start and response.status_code == requests.codes.requested_range_not_satisfiable):
-                response.raise_for_status()
+            status = response.status_code
+            complete = start and status == requests.codes.requested_range_not_satisfiable
+            if status >= 400 and not complete:
+                raise _TransferError(f"HTTP {status} {response.reason}", status in TEMPORARY)
+            if not complete:
                 if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                     start = 0  # the server ignores Range and sends the whole file
                 _receive(response, part, start)
-    except requests.HTTPError as error:
-        status = error.response.status_code
-        raise _TransferError(f"HTTP {status} {error.response.reason}", status in TEMPORARY) from None
     except requests.RequestException as error:
         raise _TransferError(_cause(error), retry=True) from None
     try:

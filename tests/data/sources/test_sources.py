@@ -74,13 +74,6 @@ def test_folder(tmp_path: Path, out: Path) -> None:
     assert ([entry.name for entry in trainval], [entry.name for entry in test]) == (["b", "c"], ["a"])
 
 
-def test_oxford(tmp_path: Path, out: Path) -> None:
-    md5 = write_archives(tmp_path, "Cat_1 1 1 1\n")
-    trainval, test = fetch.fetch(data("oxford", md5, tmp_path), out, workers=1)
-    assert trainval == [layout.Entry("Cat_1", "Cat", "cat")]
-    assert test == [layout.Entry("dog_1", "dog", "dog")]
-
-
 @pytest.mark.parametrize("source", ["folder", "oxford"])
 def test_a_failing_source_is_never_replaced(tmp_path: Path, out: Path, source: str) -> None:
     with pytest.raises(PetsegError):
