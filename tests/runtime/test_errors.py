@@ -47,6 +47,8 @@ def test_a_stage_exits_with_a_message_and_a_status(error, status, words, capsys)
 
 @pytest.mark.parametrize("number", errors.STOPS)
 def test_a_signal_removes_incomplete_files_and_exits_with_a_message(tmp_path, capsys, number):
+    cleaned = []
+
     def main():
         with files.atomic_folder(tmp_path / "out") as part, files.atomic_file(tmp_path / "file") as file:
             (part / "half").write_text("half")
@@ -57,14 +59,14 @@ def test_a_signal_removes_incomplete_files_and_exits_with_a_message(tmp_path, ca
             except Exception as error:
                 raise AssertionError("caught as an error") from error
             finally:
-                os.kill(os.getpid(), number)  # a second signal at once does not interrupt the clean-up
+                os.kill(os.getpid(), number)  # a second signal does not interrupt the clean-up
+                cleaned.append(number)
 
     with pytest.raises(SystemExit) as stop:
         errors.run(main)
     assert stop.value.code == 128 + number
     assert capsys.readouterr().err == f"error: stopped by {number.name}; run the same command again.\n"
-    assert list(tmp_path.iterdir()) == []
-    assert signal.getsignal(number) == signal.SIG_IGN  # the process is ending
+    assert (list(tmp_path.iterdir()), cleaned) == ([], [number])
 
 
 @pytest.mark.parametrize(("handler", "stops"), [(signal.SIG_DFL, "TERM INT HUP"), (signal.SIG_IGN, "TERM INT")])
@@ -86,6 +88,11 @@ def test_a_stage_exits_with_its_status_when_stderr_is_closed(monkeypatch):
         with pytest.raises(BrokenPipeError):
             broken.close()
     assert stop.value.code == 2
+
+
+def test_signals_are_ignored_once_a_stage_has_ended():
+    errors.run(lambda: None)
+    assert {signal.getsignal(number) for number in errors.STOPS} == {signal.SIG_IGN}
 
 
 def test_one_of_several_processes_names_its_rank(monkeypatch, capsys):
