@@ -3,8 +3,6 @@
 import errno
 import os
 import shutil
-import subprocess
-import sys
 import tracemalloc
 from pathlib import Path
 
@@ -16,7 +14,8 @@ from petseg.data import images, layout, pack, packed, splits
 from petseg.data.sources import archive
 from petseg.runtime.errors import DataError, PetsegError
 from petseg.runtime.files import atomic_folder
-from support.paths import ROOT, real_data
+from support.paths import real_data
+from support.stages import run_stage
 
 
 def write_raw(raw: Path, trainval: int = 23, test: int = 5) -> list[splits.Assignment]:
@@ -35,70 +34,71 @@ def write_raw(raw: Path, trainval: int = 23, test: int = 5) -> list[splits.Assig
     return splits.split(*layout.check(raw), "report", seed=0)
 
 
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def assignments(raw: Path) -> list[splits.Assignment]:
+    return write_raw(raw)
+
+
 def pack_into(folder: Path, *arguments, workers: int = 1) -> list[tuple[int, int]]:
     folder.mkdir()
     return pack.pack(*arguments, folder, workers)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    found = sorted([*folder.rglob("*.npy"), *folder.rglob("*.bits")])
+    found = sorted([*folder.rglob("*.npy"), *folder.rglob("*.bits"), *folder.rglob("*.csv")])
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_packed_arrays_equal_the_resized_images(tmp_path, monkeypatch, workers):
-    monkeypatch.setattr(pack, "CHUNK_IMAGES", 4)  # several chunks per split, the last one shorter
-    assignments = write_raw(tmp_path / "raw")
-    sizes = pack_into(tmp_path / "packed", tmp_path / "raw", assignments, 16, workers=workers)
+def test_packed_arrays_equal_the_resized_images(tmp_path, raw, assignments, monkeypatch, workers):
+    monkeypatch.setattr(pack, "CHUNK", 4)  # several chunks per split, the last one shorter
+    sizes = pack_into(tmp_path / "packed", raw, assignments, 16, workers=workers)
+    assert sizes == [(45 - i, 20 + i) for i in (int(entry.name.split("_")[1]) for entry, _ in assignments)]
+    originals = packed.Originals(sizes[-5:], tmp_path / "packed")
     counts = {}
     for split in splits.SPLITS:
         photos, trimaps = packed.load_split(split, tmp_path / "packed")
         names = [entry.name for entry, name in assignments if name == split]
-        counts[split] = len(photos)
+        counts[split] = len(names)
         assert len(names) == len(photos) == len(trimaps)
         for i, name in enumerate(names):
-            photo = images.read_image(layout.image_path(tmp_path / "raw", name))
-            trimap = images.read_trimap(layout.trimap_path(tmp_path / "raw", name))
+            trimap = images.read_trimap(layout.trimap_path(raw, name))
+            photo = images.read_image(layout.image_path(raw, name))
             np.testing.assert_array_equal(photos[i], images.resize_image(photo, 16))
             np.testing.assert_array_equal(trimaps[i], images.resize_trimap(trimap, 16))
+            if split == "test":
+                assert originals[i].dtype == bool
+                np.testing.assert_array_equal(originals[i], (trimap == 1) | (trimap == 3))
     assert counts == {"train": 20, "valid": 3, "test": 5}
-    numbers = [int(entry.name.split("_")[1]) for entry, _ in assignments]
-    assert sizes == [(45 - i, 20 + i) for i in numbers]
-    originals = packed.Originals(sizes[-5:], tmp_path / "packed")
-    for i, (entry, _) in enumerate(assignments[-5:]):
-        trimap = images.read_trimap(layout.trimap_path(tmp_path / "raw", entry.name))
-        assert originals[i].dtype == bool
-        np.testing.assert_array_equal(originals[i], (trimap == 1) | (trimap == 3))
 
 
-def test_files_do_not_depend_on_workers_or_chunks(tmp_path, monkeypatch):
-    assignments = write_raw(tmp_path / "raw")
-    sizes = pack_into(tmp_path / "one", tmp_path / "raw", assignments, 16)
-    monkeypatch.setattr(pack, "CHUNK_BYTES", 3 * 4 * 16 * 16)
-    assert pack_into(tmp_path / "two", tmp_path / "raw", assignments, 16, workers=3) == sizes
+def test_files_do_not_depend_on_workers_or_chunks(tmp_path, raw, assignments, monkeypatch):
+    sizes = pack_into(tmp_path / "one", raw, assignments, 16)
+    monkeypatch.setattr(pack, "CHUNK", 3)
+    assert pack_into(tmp_path / "two", raw, assignments, 16, workers=3) == sizes
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert len(contents(tmp_path / "one")) == 7
 
 
-def test_memory_is_bounded_by_a_chunk(tmp_path, monkeypatch):
-    size, number, held = 128, 60, 4
-    assignments = write_raw(tmp_path / "raw", trainval=20, test=4)
-    monkeypatch.setattr(pack, "CHUNK_BYTES", held * 4 * size * size)
-    assignments = assignments * (number // len(assignments) + 1)
+def test_memory_is_bounded_by_a_chunk(tmp_path, raw, assignments, monkeypatch):
+    size, held = 128, 4
+    monkeypatch.setattr(pack, "CHUNK", held)
     tracemalloc.start()
-    pack_into(tmp_path / "packed", tmp_path / "raw", assignments, size)
+    pack_into(tmp_path / "packed", raw, assignments * 3, size)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(assignments) >= number
-    assert peak < 2 * held * 4 * size * size < len(assignments) * 4 * size * size / 4
+    assert peak < 2 * held * 4 * size * size < 3 * len(assignments) * 4 * size * size / 4
 
 
-def test_loaded_arrays_are_memory_mapped_and_read_only(tmp_path):
-    pack_into(tmp_path / "packed", tmp_path / "raw", write_raw(tmp_path / "raw"), 16)
-    arrays = packed.load_split("train", tmp_path / "packed", size=16)
-    for array, shape in zip(arrays, [(20, 16, 16, 3), (20, 16, 16)], strict=True):
+def test_loaded_arrays_are_memory_mapped_and_read_only(tmp_path, raw, assignments):
+    pack_into(tmp_path / "packed", raw, assignments, 16)
+    for array in packed.load_split("train", tmp_path / "packed", size=16):
         assert isinstance(array, np.memmap)
-        assert array.shape == shape
         assert array.dtype == np.uint8
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
@@ -106,96 +106,61 @@ def test_loaded_arrays_are_memory_mapped_and_read_only(tmp_path):
         packed.load_split("train", tmp_path / "packed", size=32)
 
 
-def test_missing_and_invalid_arrays(tmp_path):
+def test_missing_arrays(tmp_path):
     with pytest.raises(DataError, match=r"images\.npy does not exist; run `dvc repro split`"):
         packed.load_split("valid", tmp_path)
-    (tmp_path / "valid").mkdir()
-    np.save(tmp_path / "valid" / "images.npy", np.zeros((2, 4, 4, 3), np.uint8))
-    np.save(tmp_path / "valid" / "trimaps.npy", np.zeros((3, 4, 4), np.uint8))
-    with pytest.raises(DataError, match="do not match"):
-        packed.load_split("valid", tmp_path)
-    (tmp_path / "valid" / "trimaps.npy").write_bytes(b"no array")
-    with pytest.raises(DataError, match=r"valid holds no packed arrays"):
-        packed.load_split("valid", tmp_path)
-
-
-def test_missing_originals_and_originals_of_other_images(tmp_path):
     with pytest.raises(DataError, match=r"originals\.bits does not exist; run `dvc repro split`"):
         packed.Originals([(3, 3)], tmp_path)
-    pack_into(tmp_path / "packed", tmp_path / "raw", write_raw(tmp_path / "raw"), 16)
-    with pytest.raises(DataError, match=r"originals\.bits has \d+ bytes, but the test images .* need 13;"):
-        packed.Originals([(10, 10)], tmp_path / "packed")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_first_damaged_image_is_named(tmp_path, monkeypatch, workers):
-    monkeypatch.setattr(pack, "CHUNK_IMAGES", 4)
-    assignments = write_raw(tmp_path / "raw")
-    order = [entry.name for entry, _ in assignments]
-    truncated, text = (layout.image_path(tmp_path / "raw", order[i]) for i in (7, 8))
+def test_the_first_damaged_image_is_named(tmp_path, raw, assignments, monkeypatch, workers):
+    monkeypatch.setattr(pack, "CHUNK", 4)
+    truncated, text = (layout.image_path(raw, assignments[i].entry.name) for i in (7, 8))
     truncated.write_bytes(truncated.read_bytes()[:400])
     text.write_bytes(b"no image")
-    with pytest.raises(DataError) as caught:
-        pack_into(tmp_path / "packed", tmp_path / "raw", assignments, 16, workers=workers)
-    assert str(caught.value).startswith(f"{truncated} cannot be decoded")
+    with pytest.raises(DataError, match=f"^{truncated} cannot be decoded"):
+        pack_into(tmp_path / "packed", raw, assignments, 16, workers=workers)
 
 
 def die(chunk: object) -> None:
     os._exit(9)  # like a process killed by the kernel when memory runs out
 
 
-def test_a_killed_worker_is_reported(tmp_path, monkeypatch):
-    monkeypatch.setattr(pack, "_pack_chunk", die)
-    assignments = write_raw(tmp_path / "raw")
-    with pytest.raises(PetsegError, match="PETSEG_WORKERS lower than 2"):
-        pack_into(tmp_path / "packed", tmp_path / "raw", assignments, 16, workers=2)
-
-
 def fill_disk(chunk: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_in_a_worker_is_reported_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(pack, "_pack_chunk", fill_disk)
-    assignments = write_raw(tmp_path / "raw")
-    with pytest.raises(PetsegError, match="The disk is full"), atomic_folder(tmp_path / "packed") as part:
-        pack.pack(tmp_path / "raw", assignments, 16, part, workers=2)
-    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-
-
-def run_stage(folder: Path) -> subprocess.CompletedProcess:
-    """Runs stages/split.py with the committed parameters and two workers in `folder`, which has data/raw."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
-    command = [sys.executable, str(ROOT / "stages" / "split.py")]
-    environment = os.environ | {"PETSEG_WORKERS": "2"}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
+@pytest.mark.parametrize(("task", "words"), [(die, "PETSEG_WORKERS lower than 2"), (fill_disk, "The disk is full")])
+def test_a_killed_worker_and_a_full_disk_are_reported_and_leave_nothing(raw, assignments, monkeypatch, task, words):
+    monkeypatch.setattr(pack, "_pack_chunk", task)
+    with pytest.raises(PetsegError, match=words), atomic_folder(raw.parent / "packed") as part:
+        pack.pack(raw, assignments, 16, part, workers=2)
+    assert [path.name for path in raw.parent.iterdir()] == ["raw"]
 
 
 def test_stage_writes_table_and_arrays_and_an_error_leaves_them_untouched(tmp_path):
-    raw = tmp_path / "data" / "raw"
-    assignments = write_raw(raw)
+    data = tmp_path / "data"
+    assignments = write_raw(data / "raw")
     for name in ("images/._pug_1.jpg", "images/pug_1.mat", "images/pug_99.jpg", "annotations/trimaps/._pug_1.png"):
-        (raw / name).write_bytes(b"junk")
-    done = run_stage(tmp_path)
+        (data / "raw" / name).write_bytes(b"junk")
+    done = run_stage(tmp_path, "split.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("split: 20 train, 3 valid, 5 test, packed at 64 x 64 in ")
-    table = splits.read_table(tmp_path / "data" / "splits.csv")
+    table = splits.read_table(data / "splits.csv")
     assert list(zip(table["name"], table["split"], strict=True)) == [(entry.name, name) for entry, name in assignments]
     assert table.loc[table["name"] == "pug_7", ["width", "height", "species"]].values.tolist() == [[38, 27, "dog"]]
-    assert packed.load_split("test", tmp_path / "data" / "packed")[0].shape == (5, 64, 64, 3)
-    before = contents(tmp_path / "data"), (tmp_path / "data" / "splits.csv").read_bytes()
+    assert packed.load_split("test", data / "packed")[0].shape == (5, 64, 64, 3)
+    before = contents(data)
 
-    Image.new("L", (9, 9), 2).save(layout.trimap_path(raw, "pug_3"))
-    failed = run_stage(tmp_path)
+    Image.new("L", (9, 9), 2).save(layout.trimap_path(data / "raw", "pug_3"))
+    failed = run_stage(tmp_path, "split.py")
     assert failed.returncode == 1
     assert failed.stderr.startswith("error: ")
     assert "is 42 x 23 pixels" in failed.stderr
     assert failed.stderr.count("\n") == 1  # no traceback, not even of a worker
-    assert (contents(tmp_path / "data"), (tmp_path / "data" / "splits.csv").read_bytes()) == before
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["packed", "raw", "splits.csv"]
+    assert contents(data) == before
+    assert sorted(path.name for path in data.iterdir()) == ["packed", "raw", "splits.csv"]
 
 
 @pytest.fixture(scope="session")
@@ -210,24 +175,24 @@ def mini(tmp_path_factory) -> Path:
 
 
 def test_stage_on_real_images(mini):
-    done = run_stage(mini)
+    done = run_stage(mini, "split.py")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("split: 270 train, 30 valid, 298 test")
-    table = splits.read_table(mini / "data" / "splits.csv")
+    table = splits.read_table(mini / "data/splits.csv")
     assert dict(table["split"].value_counts()) == {"train": 270, "valid": 30, "test": 298}
-    lines = (mini / "data" / "raw" / "annotations" / "trainval.txt").read_text().splitlines()
+    lines = (mini / "data/raw/annotations/trainval.txt").read_text().splitlines()
     assert table.loc[table["split"] == "valid", "name"].tolist() == [line.split()[0] for line in lines[::10]]
-    photos, trimaps = packed.load_split("test", mini / "data" / "packed")
+    photos, trimaps = packed.load_split("test", mini / "data/packed")
     assert set(np.unique(trimaps)) == {1, 2, 3}
     assert 0.1 < (trimaps != 2).mean() < 0.6  # pet and border
     first = table[table["split"] == "test"]["name"].iloc[0]
-    with Image.open(layout.image_path(mini / "data" / "raw", first)) as image:
+    with Image.open(layout.image_path(mini / "data/raw", first)) as image:
         np.testing.assert_array_equal(photos[0], np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR)))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("Abyssinian_5", "PNG"), ("Abyssinian_34", "GIF")])
 def test_real_images_that_are_not_jpeg(mini, name, kind):
-    raw = mini / "data" / "raw"
+    raw = mini / "data/raw"
     image, trimap = images.read_pair(layout.image_path(raw, name), layout.trimap_path(raw, name))
     with Image.open(layout.image_path(raw, name)) as opened:
         assert opened.format == kind

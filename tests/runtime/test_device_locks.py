@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,11 +62,6 @@ def test_two_processes_never_hold_the_same_device_and_a_third_waits_until_one_is
     assert third.stdout.readline().split() == ["holds", "0", "1"]
 
 
-def test_free_devices_are_taken_in_order():
-    assert device_locks.claim(["5", "7"], 1, "GPUs") == ["5"]
-    assert device_locks.claim(["3", "5", "7"], 2, "GPUs") == ["3", "7"]
-
-
 def test_a_folder_that_cannot_hold_locks_is_an_error(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("PETSEG_LOCKS", str(tmp_path / "file"))
@@ -96,34 +90,29 @@ def four_gpus(monkeypatch, tmp_path):
     return claimed
 
 
-def test_cuda_sees_only_the_claimed_gpus(four_gpus):
-    device_locks.claim_for_training(2)
-    assert four_gpus == [(["gpu-GPU-aa", "gpu-GPU-ab", "gpu-GPU-ba", "gpu-GPU-bb"], 2)]
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2,3"
-
-
-def test_a_gpu_has_one_lock_whatever_name_it_is_given(four_gpus, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-a,MIG-1")
-    device_locks.claim_for_training(2)
-    assert four_gpus == [(["gpu-GPU-ba", "gpu-GPU-aa", "gpu-MIG-1"], 2)]
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-a,MIG-1"
+@pytest.mark.parametrize(
+    ("visible", "device", "processes", "locks", "visible_then"),
+    [
+        (None, None, 2, "GPU-aa GPU-ab GPU-ba GPU-bb", "2,3"),
+        ("2,GPU-a,MIG-1", None, 2, "GPU-ba GPU-aa MIG-1", "GPU-a,MIG-1"),  # one lock, whatever name a GPU is given
+        ("3,2,1,0", "cuda:1", 1, "GPU-ba", "3,2,1,0"),
+    ],
+)
+def test_gpus_are_locked_by_uuid_and_cuda_sees_only_those(
+    four_gpus, monkeypatch, visible, device, processes, locks, visible_then
+):
+    for name, value in (("CUDA_VISIBLE_DEVICES", visible), ("PETSEG_DEVICE", device)):
+        if value:
+            monkeypatch.setenv(name, value)
+    device_locks.claim_for_training(processes)
+    assert four_gpus == [([f"gpu-{name}" for name in locks.split()], processes)]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible_then
 
 
 def test_without_nvidia_smi_gpus_are_locked_by_number(four_gpus, monkeypatch):
     monkeypatch.setenv("PATH", "")
     device_locks.claim_for_training(4)
     assert four_gpus == [(["gpu-0", "gpu-1", "gpu-2", "gpu-3"], 4)]
-
-
-def test_the_gpu_that_petseg_device_names_is_claimed(four_gpus, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,2,1,0")
-    monkeypatch.setenv("PETSEG_DEVICE", "cuda:1")
-    device_locks.claim_for_training(1)
-    assert four_gpus == [(["gpu-GPU-ba"], 1)]
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,2,1,0"
-    monkeypatch.setenv("PETSEG_DEVICE", "gpu")
-    with pytest.raises(PetsegError, match="PETSEG_DEVICE is 'gpu'"):
-        device_locks.claim_for_training(1)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +157,8 @@ def test_a_stage_waits_for_its_cores(tmp_path, command, threads, hint):
     assert message.startswith("error: ")
 
 
-def test_all_jobs_of_a_machine_share_the_locks_whatever_their_tmpdir(monkeypatch, tmp_path):
+def test_all_jobs_of_a_machine_share_the_locks_whatever_their_tmpdir(monkeypatch):
     monkeypatch.delenv("PETSEG_LOCKS")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert device_locks._folder() == Path("/tmp")
+    monkeypatch.setenv("TMPDIR", "/var/tmp")
+    monkeypatch.setattr(device_locks, "try_lock", lambda path: path)
+    assert device_locks._try_lock("gpu-1") == Path("/tmp/petseg-gpu-1.lock")

@@ -1,8 +1,6 @@
 """Downloads from failing mirrors: verification, retries, resumption, the cache and its lock."""
 
-import errno
 import hashlib
-import os
 import socket
 import threading
 from pathlib import Path
@@ -11,15 +9,16 @@ import pytest
 
 from petseg.runtime import download
 from petseg.runtime.errors import ParamsError, PetsegError
-from support.mirror import CONTENT, MD5, Server, part_of, visible
+from support.mirror import CONTENT, CUT, MD5, Server, part_of, visible
 
 
-def test_a_download_is_verified_and_cached(server: Server, destination: Path) -> None:
+def test_a_download_is_verified_and_cached(server: Server, destination: Path, capsys) -> None:
     assert download.fetch([server.url("good")], MD5, destination) == destination
     assert destination.read_bytes() == CONTENT
     assert not part_of(destination).exists()
     assert download.fetch([server.url("good")], MD5, destination) == destination
     assert server.requests == [("good", None)]  # the second call used the cache
+    assert capsys.readouterr().err == "good: downloading, 0.0 of 0.3 MB are here\n"
 
 
 def test_a_damaged_file_is_replaced(server: Server, destination: Path) -> None:
@@ -34,8 +33,8 @@ def test_a_damaged_file_is_replaced(server: Server, destination: Path) -> None:
     [
         ("no_length", [None]),
         ("busy", [None, None, None]),
-        ("cut", [None, "bytes=100000-", "bytes=200000-"]),
-        ("cut_no_range", [None, "bytes=100000-"]),
+        ("cut", [None, f"bytes={CUT}-", f"bytes={2 * CUT}-", f"bytes={3 * CUT}-"]),
+        ("cut_no_range", [None, f"bytes={CUT}-"]),
     ],
 )
 def test_transfers_are_retried_and_resumed(server: Server, destination: Path, name: str, ranges: list) -> None:
@@ -46,20 +45,20 @@ def test_transfers_are_retried_and_resumed(server: Server, destination: Path, na
 
 def test_tries_that_receive_bytes_do_not_count(server: Server, destination: Path, monkeypatch) -> None:
     monkeypatch.setattr(download, "WAITS", (0.01,))
-    download.fetch([server.url("cut")], MD5, destination)  # cut twice, one retry allowed
+    download.fetch([server.url("cut")], MD5, destination)  # cut three times, one retry allowed
     assert destination.read_bytes() == CONTENT
 
 
 def test_a_transfer_without_progress_is_given_up_and_its_part_kept(server: Server, destination: Path) -> None:
-    with pytest.raises(PetsegError, match=r"cut after 50000 of 300000 bytes, after 4 tries"):
+    with pytest.raises(PetsegError, match=rf"{CUT} bytes read, .* more expected\), after 4 tries"):
         download.fetch([server.url("always_cut")], MD5, destination)
     assert len(server.requests) == 4
     assert visible(destination.parent) == []
-    assert part_of(destination).read_bytes() == CONTENT[:50_000]
+    assert part_of(destination).read_bytes() == CONTENT[:CUT]
     server.requests.clear()
     download.fetch([server.url("gone"), server.url("good")], MD5, destination)  # a later call, another mirror
     assert destination.read_bytes() == CONTENT
-    assert server.requests == [("gone", "bytes=50000-"), ("good", "bytes=50000-")]
+    assert server.requests == [("gone", f"bytes={CUT}-"), ("good", f"bytes={CUT}-")]
 
 
 @pytest.mark.parametrize(
@@ -86,17 +85,21 @@ def test_permanent_errors_are_not_retried_and_the_next_mirror_is_used(server: Se
 
 
 def test_the_error_is_one_sentence_with_each_mirror_and_reason(server: Server, destination: Path) -> None:
-    with pytest.raises(PetsegError) as error:
-        download.fetch([server.url("gone"), server.url("broken"), server.url("wrong")], MD5, destination)
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # bound but not listening
+        refused = f"http://127.0.0.1:{reserved.getsockname()[1]}/images.tar.gz"
+        with pytest.raises(PetsegError, match=r"^images\.tar\.gz could not be downloaded ") as error:
+            download.fetch([refused, *map(server.url, ("gone", "broken", "wrong"))], MD5, destination)
     text = str(error.value)
     found = hashlib.md5(b"a page that says sorry").hexdigest()
-    assert f"{server.url('gone')}: HTTP 404 Not Found" in text
-    assert f"{server.url('broken')}: HTTP 500 Internal Server Error, after 4 tries" in text
-    assert f"{server.url('wrong')}: wrong content, 22 bytes with MD5 {found} instead of {MD5}" in text
+    assert f"{refused}: Connection refused, after 4 tries;" in text
+    assert f"{server.url('gone')}: HTTP 404 Not Found;" in text
+    assert f"{server.url('broken')}: HTTP 500 Internal Server Error, after 4 tries;" in text
+    assert f"{server.url('wrong')}: wrong content, 22 bytes with MD5 {found} instead of {MD5})" in text
     assert "data.url and data.md5" in text
     assert "\n" not in text
     assert visible(destination.parent) == []
-    assert not part_of(destination).exists()  # wrong content must not be resumed
+    assert part_of(destination).read_bytes() == b""  # wrong content must not be resumed
 
 
 def test_a_silent_server_times_out(server: Server, destination: Path, monkeypatch) -> None:
@@ -106,31 +109,6 @@ def test_a_silent_server_times_out(server: Server, destination: Path, monkeypatc
         download.fetch([server.url("silent")], MD5, destination)
 
 
-def test_a_refused_connection(server: Server, destination: Path) -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))  # bound but not listening
-        url = f"http://127.0.0.1:{reserved.getsockname()[1]}/images.tar.gz"
-        with pytest.raises(PetsegError, match=r"images\.tar\.gz could not be downloaded .*Connection refused"):
-            download.fetch([url], MD5, destination)
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), r"good: Name or service not known\)"),
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), r"good: Network is unreachable\)"),
-    ],
-)
-def test_a_missing_network_is_not_retried(server: Server, destination: Path, monkeypatch, error, reason) -> None:
-    def fail(*args: object, **kwargs: object) -> None:
-        raise error
-
-    monkeypatch.setattr(socket, "create_connection", fail)
-    monkeypatch.setattr(download.time, "sleep", lambda seconds: pytest.fail("retried"))
-    with pytest.raises(PetsegError, match=reason):
-        download.fetch([server.url("good")], MD5, destination)
-
-
 def test_local_files_are_used_in_place(server: Server, tmp_path: Path, destination: Path) -> None:
     good, wrong, missing = (tmp_path / f"{name} file.tar.gz" for name in ("good", "wrong", "missing"))
     good.write_bytes(CONTENT)
@@ -138,30 +116,19 @@ def test_local_files_are_used_in_place(server: Server, tmp_path: Path, destinati
     assert download.fetch([good.as_uri()], MD5, destination) == good
     assert not destination.parent.exists()
     with pytest.raises(PetsegError) as error:
-        download.fetch([missing.as_uri(), wrong.as_uri(), "file://host/images.tar.gz"], MD5, destination)
-    assert f"{missing.as_uri()}: No such file or directory" in str(error.value)
+        download.fetch([missing.as_uri(), wrong.as_uri()], MD5, destination)
+    assert f"{missing.as_uri()}: No such file" in str(error.value)
     assert f"{wrong.as_uri()}: wrong content, 5 bytes" in str(error.value)
-    assert "file://host/images.tar.gz: a local file has three slashes" in str(error.value)
     assert wrong.read_bytes() == b"wrong"  # the user's file is never deleted
     assert download.fetch([missing.as_uri(), server.url("good")], MD5, destination) == destination
 
 
-@pytest.mark.parametrize("url", ["/data/mirror/images.tar.gz", "ftp://host/images.tar.gz", "http://[half/x", None])
+@pytest.mark.parametrize("url", ["/data/mirror/images.tar.gz", "ftp://host/images.tar.gz", "file://host/x", None])
 def test_unusable_urls_are_refused_before_any_request(server: Server, destination: Path, url: str | None) -> None:
     urls = [] if url is None else [server.url("good"), url]
-    with pytest.raises(ParamsError, match=r"data\.url: .* is not an http, https or file URL|data\.url is empty"):
+    with pytest.raises(ParamsError, match=rf"data\.url is {url or 'empty'}; it must list http, https or file URLs"):
         download.fetch(urls, MD5, destination)
     assert server.requests == []
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_not_writable(server: Server, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    try:
-        with pytest.raises(PetsegError, match="set PETSEG_CACHE"):
-            download.fetch([server.url("good")], MD5, tmp_path / "cache" / "images.tar.gz")
-    finally:
-        tmp_path.chmod(0o700)
 
 
 def test_a_cache_that_is_not_a_folder(server: Server, tmp_path: Path) -> None:
@@ -170,40 +137,14 @@ def test_a_cache_that_is_not_a_folder(server: Server, tmp_path: Path) -> None:
         download.fetch([server.url("good")], MD5, tmp_path / "cache" / "images.tar.gz")
 
 
-class FullFile:
-    """A file on a disk that takes 100,000 bytes."""
-
-    def __init__(self, path: Path, mode: str) -> None:
-        self.file = open(path, mode)  # noqa: SIM115
-
-    def __enter__(self) -> "FullFile":
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self.file.close()
-
-    def write(self, chunk: bytes) -> None:
-        if self.file.tell() + len(chunk) > 100_000:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        self.file.write(chunk)
-
-
-def test_a_full_disk_keeps_the_part(server: Server, destination: Path, monkeypatch) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr(download, "open", FullFile, raising=False)
-        with pytest.raises(PetsegError, match=r"The disk is full: .*PETSEG_CACHE"):
-            download.fetch([server.url("good")], MD5, destination)
-    assert visible(destination.parent) == []
-    assert 0 < part_of(destination).stat().st_size <= 100_000
-    download.fetch([server.url("good")], MD5, destination)
-    assert destination.read_bytes() == CONTENT
-    assert server.requests[1][1] is not None  # resumed
-
-
-def test_a_file_system_that_is_full(server: Server, small_disk: Path) -> None:
-    with pytest.raises(PetsegError, match="The disk is full"):
-        download.fetch([server.url("good")], MD5, small_disk / "images.tar.gz")
+def test_a_full_disk_keeps_the_part(server: Server, small_disk: Path) -> None:
+    destination = small_disk / "images.tar.gz"
+    with pytest.raises(PetsegError, match=r"The disk is full: .*PETSEG_CACHE"):
+        download.fetch([server.url("good")], MD5, destination)
     assert visible(small_disk) == []
+    content = part_of(destination).read_bytes()
+    assert content
+    assert CONTENT.startswith(content)
 
 
 def test_an_interrupt_keeps_the_part(server: Server, destination: Path, monkeypatch) -> None:
@@ -213,7 +154,7 @@ def test_an_interrupt_keeps_the_part(server: Server, destination: Path, monkeypa
     monkeypatch.setattr(download.time, "sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
         download.fetch([server.url("cut")], MD5, destination)
-    assert part_of(destination).read_bytes() == CONTENT[:100_000]
+    assert part_of(destination).read_bytes() == CONTENT[:CUT]
     assert visible(destination.parent) == []
 
 
@@ -229,22 +170,6 @@ def test_a_second_process_waits_and_uses_the_result(server: Server, destination:
     second.join(10)
     assert not second.is_alive()
     assert server.requests == []
-
-
-def test_progress_without_a_terminal_is_lines(server: Server, destination: Path, capsys) -> None:
-    download.fetch([server.url("cut")], MD5, destination)
-    output = capsys.readouterr().err
-    assert "cut: 0.0 of 0.3 MB\n" in output
-    assert "cut: 0.1 of 0.3 MB\n" in output  # the second try reports where it resumes
-    assert "cut after 100000 of 300000 bytes; retrying in 0.01 s\n" in output
-    assert "\r" not in output
-
-
-def test_progress_is_printed_up_to_the_end(server: Server, destination: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(download, "LINE_EVERY", 0.0)
-    download.fetch([server.url("good")], MD5, destination)
-    lines = capsys.readouterr().err.splitlines()
-    assert (lines[0], lines[-1]) == ("good: 0.0 of 0.3 MB", "good: 0.3 of 0.3 MB")
 
 
 def test_cache_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

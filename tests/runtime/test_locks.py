@@ -10,16 +10,8 @@ import pytest
 from petseg.runtime import locks
 
 
-def test_a_file_is_locked_by_one_owner_at_a_time(tmp_path):
-    path = tmp_path / "new" / "lock"
-    with locks.try_lock(path):
-        assert locks.try_lock(path) is None
-    with locks.try_lock(path):
-        pass
-
-
 def test_a_file_that_its_owner_deletes_meanwhile_is_not_locked(tmp_path, monkeypatch):
-    path, flock = tmp_path / "lock", fcntl.flock
+    path, flock = tmp_path / "new" / "lock", fcntl.flock
 
     def delete(file, operation):
         flock(file, operation)

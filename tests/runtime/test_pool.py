@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from petseg.runtime import pool
+from petseg.runtime.errors import STOPS
 
 
 def process_of(item: int) -> tuple[int, int]:
@@ -20,10 +21,11 @@ def test_results_are_in_order(workers: int, chunk: int, parallel: bool) -> None:
     assert (os.getpid() not in processes) == parallel
 
 
-def test_deferred_signals_arrive_at_the_end() -> None:
-    with pytest.raises(KeyboardInterrupt), pool.deferred_signals():
-        os.kill(os.getpid(), signal.SIGINT)
-        passed = True
-    assert passed
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+def blocked_signals(item: int) -> set[signal.Signals]:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+def test_workers_ignore_the_signals_that_stop_this_process() -> None:
+    with pool.in_order(blocked_signals, range(4), workers=2) as results:
+        assert all(set(STOPS) <= each for each in results)
+    assert not set(STOPS) & signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -2,11 +2,11 @@
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +15,6 @@ from support.paths import ROOT
 
 CHILD = """
 import ctypes, os, signal, sys, threading, time
-from pathlib import Path
 from petseg.runtime import errors, signals
 
 def send():
@@ -27,17 +26,6 @@ def block():
     for _ in range(2):
         ctypes.CDLL(None).pthread_mutex_lock(mutex)
 
-class Lock:
-    '''A lock that records that the thread of the watch waits for it.'''
-    def __init__(self):
-        self.lock, self.wanted = threading.Lock(), threading.Event()
-    def __enter__(self):
-        if threading.current_thread() is not threading.main_thread():
-            self.wanted.set()
-        self.lock.acquire()
-    def __exit__(self, *error):
-        self.lock.release()
-
 def main():
     with signals.watch() as watch:
         BODY
@@ -48,25 +36,6 @@ errors.run(main)
 STEP = "send()"
 TWICE = "send(); send()"
 LONG_STEP = "signals.GRACE = 0.1; threading.Thread(target=send).start(); block()"
-SAVING = """signals.GRACE = 0; watch._saving = lock = Lock()
-        with watch.saving():
-            send(); lock.wanted.wait(); Path("checkpoint").write_text("complete")
-        block()"""
-
-
-def child(code: str, **values: object) -> list[str]:
-    """The command of a process that runs `code` with some names replaced."""
-    for name, value in values.items():
-        code = code.replace(name, str(value))
-    return [sys.executable, "-c", code]
-
-
-def run(folder: Path, body: str, number: int) -> tuple[int, str]:
-    """The exit status and the output of a process that runs `body` within a watch."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 120}
-    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(child(CHILD, BODY=body, NUMBER=int(number)), cwd=folder, env=env, **options)
-    return done.returncode, done.stdout
 
 
 @pytest.mark.parametrize("number", errors.STOPS)
@@ -75,15 +44,25 @@ def run(folder: Path, body: str, number: int) -> tuple[int, str]:
     [(STEP, "epoch 2, step 3"), (TWICE, "epoch 2, step 3"), (LONG_STEP, "its last checkpoint")],
     ids=["step", "twice", "long step"],
 )
-def test_a_signal_ends_a_training_with_one_message(tmp_path, number, body, where):
-    message = f"error: stopped by {number.name}; run the same command again to resume from {where}.\n"
-    assert run(tmp_path, body, number) == (128 + number, message)
+def test_a_signal_ends_a_training_with_one_message(number, body, where):
+    command = [sys.executable, "-c", CHILD.replace("BODY", body).replace("NUMBER", str(int(number)))]
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "timeout": 120}
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, **options)
+    assert done.returncode == 128 + number
+    assert done.stdout == f"error: stopped by {number.name}; run the same command again to resume from {where}.\n"
 
 
-def test_a_checkpoint_is_completed_after_the_grace_period(tmp_path):
-    status, output = run(tmp_path, SAVING, signal.SIGTERM)
-    assert (status, output.count("stopped by SIGTERM")) == (143, 1)
-    assert (tmp_path / "checkpoint").read_text() == "complete"
+def test_a_checkpoint_is_completed_after_the_grace_period(monkeypatch, capsys):
+    exits = queue.Queue()
+    monkeypatch.setattr(signals, "GRACE", 0)
+    monkeypatch.setattr(signals.os, "_exit", exits.put)
+    with signals.watch() as watch:
+        with watch.saving():
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(queue.Empty):
+                exits.get(timeout=0.3)
+        assert exits.get(timeout=60) == 143
+    assert capsys.readouterr().err.endswith("run the same command again to resume from its last checkpoint.\n")
 
 
 def test_the_watch_restores_everything():

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 CONTENT = random.Random(0).randbytes(300_000)
+CUT = 6 << 14  # bytes, whole chunks of the downloader
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
@@ -56,17 +57,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send(b"a page that says sorry")
 
     def get_cut(self) -> None:
-        """Cuts after every 100,000 bytes, so that only Range makes progress."""
-        self.send(CONTENT, cut_after=100_000)
+        """Cuts again and again, so that only Range makes progress."""
+        self.send(CONTENT, cut_after=CUT)
 
     def get_cut_no_range(self) -> None:
         """Cuts once and ignores Range."""
         del self.headers["Range"]
-        self.send(CONTENT, cut_after=100_000 if self.count() == 1 else None)
+        self.send(CONTENT, cut_after=CUT if self.count() == 1 else None)
 
     def get_always_cut(self) -> None:
         del self.headers["Range"]
-        self.send(CONTENT, cut_after=50_000)
+        self.send(CONTENT, cut_after=CUT)
 
     def get_no_length(self) -> None:
         self.send_response(200)

@@ -32,15 +32,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def main() -> Callable[[list[str]], int]:
-    return runpy.run_path(str(SCRIPT))["main"]
+def check(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """Runs the script with 8 GB of free disk space by default; returns what it says, which is empty if all is well."""
+    main = runpy.run_path(str(SCRIPT))["main"]
+
+    def run(*arguments: str, free: float = 8) -> str:
+        usage = namedtuple("usage", "total used free")(100 * GB, 0, free * GB)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        status, (out, said) = main(list(arguments)), capsys.readouterr()
+        assert out == ""
+        assert status == ("error: " in said)
+        return said
+
+    return run
 
 
-def free(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
-    usage = namedtuple("usage", "total used free")(100 * GB, 0, size)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-
-
+@pytest.fixture
 def installed(folder: Path) -> None:
     (folder / ".venv").mkdir()
     (folder / ".venv" / "done").touch()
@@ -53,128 +60,89 @@ def git(*arguments: str) -> None:
 
 def test_runs_on_a_python_that_is_too_old() -> None:
     tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 8))
-    modules = [
-        name.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names
-    ]
-    assert set(modules) <= sys.stdlib_module_names
+    imports = [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    assert {name.split(".")[0] for name in imports} <= sys.stdlib_module_names
 
 
-def test_nothing_to_say(folder, main, monkeypatch, capsys) -> None:
-    free(monkeypatch, 8 * GB)
+def test_nothing_to_say(check) -> None:
     git("init", "--quiet")
     git("commit", "--allow-empty", "--message", "start")
     git("config", "user.name", "n")
     git("config", "user.email", "e@example.org")
-    assert main(["--repro"]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert check("--repro") == ""
 
 
-@pytest.mark.parametrize(("version", "status"), [((3, 10, 9), 1), ((3, 11, 2), 0), ((3, 13, 9), 0), ((3, 14, 0), 1)])
-def test_python_version(version, status, folder, main, monkeypatch, capsys) -> None:
-    free(monkeypatch, 8 * GB)
+@pytest.mark.parametrize(("version", "wrong"), [((3, 10, 9), 1), ((3, 11, 2), 0), ((3, 13, 9), 0), ((3, 14, 0), 1)])
+def test_python_version(version, wrong, check, monkeypatch) -> None:
     monkeypatch.setattr(sys, "version_info", version)
     monkeypatch.setattr(shutil, "which", lambda name: "/bin/python3.12" if name == "python3.12" else None)
-    assert main([]) == status
-    said = capsys.readouterr().err
-    assert ("Python 3.11 to 3.13 is required" in said) == bool(status)
-    assert ("PYTHON=python3.12" in said) == bool(status)
+    said = check()
+    assert ("Python 3.11 to 3.13 is required" in said) == bool(wrong)
+    assert ("PYTHON=python3.12" in said) == bool(wrong)
 
 
-def test_python_without_ensurepip(folder, main, monkeypatch, capsys) -> None:
-    free(monkeypatch, 8 * GB)
+def test_python_without_ensurepip(check, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert main([]) == 1
-    assert f"apt install python3.{sys.version_info[1]}-venv" in capsys.readouterr().err
+    assert f"apt install python3.{sys.version_info[1]}-venv" in check()
 
 
 @pytest.mark.parametrize(
     ("platform", "index", "enough", "too_little"),
-    [
-        ("linux", "", 7.6, 7.4),
-        ("linux", "file:///wheels", 2.6, 2.4),
-        ("darwin", "", 2.6, 2.4),
-    ],
+    [("linux", "", 7.6, 7.4), ("linux", "file:///wheels", 2.6, 2.4), ("darwin", "", 2.6, 2.4)],
 )
-def test_disk_space(platform, index, enough, too_little, folder, main, monkeypatch, capsys) -> None:
+def test_disk_space(platform, index, enough, too_little, check, monkeypatch) -> None:
     monkeypatch.setenv("TORCH_INDEX", index)
     monkeypatch.setattr(sys, "platform", platform)
-    free(monkeypatch, enough * GB)
-    assert main([]) == 0
-    free(monkeypatch, too_little * GB)
-    assert main([]) == 1
-    said = capsys.readouterr().err
+    assert check(free=enough) == ""
+    said = check(free=too_little)
     assert f"{too_little} GB free" in said
     assert ("TORCH_INDEX" in said) == (platform == "linux" and not index)
 
 
-def test_disk_space_and_python_do_not_matter_once_installed(folder, main, monkeypatch, capsys) -> None:
-    free(monkeypatch, 0)
+def test_disk_space_and_python_do_not_matter_once_installed(installed, check, monkeypatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
-    installed(folder)
-    assert main([]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert check(free=0) == ""
 
 
-def test_index_that_does_not_exist(folder, main, monkeypatch, capsys) -> None:
-    free(monkeypatch, 8 * GB)
+def test_index_that_does_not_exist(folder, check, monkeypatch) -> None:
     monkeypatch.setenv("TORCH_INDEX", "wheels")
-    assert main([]) == 1
-    assert "TORCH_INDEX=wheels is neither a URL nor a folder" in capsys.readouterr().err
+    assert "TORCH_INDEX=wheels is neither a URL nor a folder" in check()
     (folder / "wheels").mkdir()
-    assert main([]) == 0
+    assert check() == ""
 
 
-def test_every_problem_is_one_line(folder, main, monkeypatch, capsys) -> None:
-    free(monkeypatch, 0)
+def test_every_problem_is_one_line(check, monkeypatch) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2))
-    assert main(["--repro"]) == 1
-    lines = capsys.readouterr().err.splitlines()
+    lines = check("--repro", free=0).splitlines()
     assert [line.split(":")[0] for line in lines] == ["error", "error", "error", "warning"]
 
 
-def test_folder_without_git_repository(folder, main, capsys) -> None:
-    installed(folder)
-    assert main([]) == 0  # tests and lint do without
-    assert main(["--repro"]) == 1
-    assert "`git init && git add -A && git commit -m start`" in capsys.readouterr().err
-
-
-def test_repository_without_commit(folder, main, capsys) -> None:
-    installed(folder)
+def test_folder_without_git_repository_or_commit(installed, check) -> None:
+    assert check() == ""  # tests and lint do without
+    assert "`git init && git add -A && git commit -m start`" in check("--repro")
     git("init", "--quiet")
-    assert main(["--repro"]) == 1
-    said = capsys.readouterr().err
-    assert "no commit" in said
-    assert "`git add -A && git commit -m start`" in said
+    assert "has no commit, so results could not be traced: type `git add -A && git commit -m start`" in check("--repro")
 
 
-def test_dvc_configured_without_git(folder, main, capsys) -> None:
-    installed(folder)
+def test_dvc_configured_without_git(folder, installed, check) -> None:
     (folder / ".dvc").mkdir()
     (folder / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
-    assert main(["--repro"]) == 0
-    assert "error" not in capsys.readouterr().err
+    assert "error" not in check("--repro")
 
 
-def test_git_that_is_not_installed(folder, main, monkeypatch, capsys) -> None:
-    installed(folder)
+def test_git_that_is_not_installed(folder, installed, check, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(folder))
-    assert main(["--repro"]) == 1
-    assert "git is not installed" in capsys.readouterr().err
+    assert "git is not installed" in check("--repro")
 
 
-def test_missing_identity_is_a_warning(folder, main, monkeypatch, capsys) -> None:
-    installed(folder)
+def test_missing_identity_is_a_warning(installed, check, monkeypatch) -> None:
     git("init", "--quiet")
     git("commit", "--allow-empty", "--message", "start")
-    assert main(["--repro"]) == 0  # `dvc repro` needs no identity
-    said = capsys.readouterr().err
+    said = check("--repro")  # `dvc repro` needs no identity
     assert said.startswith("warning: ")
     assert 'git config --global user.name "Your Name"' in said
     assert "git config --global user.email" in said
-
     monkeypatch.setenv("GIT_COMMITTER_NAME", "n")
-    assert main(["--repro"]) == 0
-    said = capsys.readouterr().err
+    said = check("--repro")
     assert "user.name" not in said
     assert "user.email" in said

@@ -68,11 +68,11 @@ def check(raw: str | Path = RAW) -> tuple[list[Entry], list[Entry]]:
     """
     trainval, test = read_lists(raw)
     for list_name, entries in zip(LISTS, (trainval, test), strict=True):
-        missing = [f"{name} has {files}" for name, _, _ in entries if (files := _missing_files(raw, name))]
-        if missing:
+        paths = [path(raw, entry.name) for entry in entries for path in (image_path, trimap_path)]
+        if missing := [path for path in paths if not path.is_file()]:
             raise DataError(
-                f"{missing[0]}{_and_more(missing)}, but is listed in {Path(raw) / 'annotations' / list_name}; add the "
-                "missing file, or remove the line from the list."
+                f"{missing[0]}{_and_more(missing)} does not exist; add it, or remove {missing[0].stem} from "
+                f"{Path(raw) / 'annotations' / list_name}."
             )
     return trainval, test
 
@@ -112,14 +112,8 @@ def _read_list(path: Path) -> list[Entry]:
         numbered = _NUMBERED.fullmatch(name)
         entries.append(Entry(name, numbered["breed"] if numbered else UNKNOWN_BREED, SPECIES[match["species"]]))
     if not entries:
-        raise DataError(f"{path} lists no image; add lines such as `Abyssinian_100 1 1 1`, or fetch the list again.")
+        raise DataError(f"{path} lists no image; add lines such as `Abyssinian_100 1 1 1`.")
     return entries
-
-
-def _missing_files(raw: str | Path, name: str) -> str:
-    """Lists the missing files of the image `name`, such as "no trimap (PATH)"; empty if there are both."""
-    paths = {"image": image_path(raw, name), "trimap": trimap_path(raw, name)}
-    return " and ".join(f"no {kind} ({path})" for kind, path in paths.items() if not path.is_file())
 
 
 def _and_more(found: Collection) -> str:

@@ -16,8 +16,7 @@ from petseg.data import images, layout, packed
 from petseg.data.splits import SPLITS, Assignment
 from petseg.runtime import pool
 
-CHUNK_BYTES = 8 * 2**20  # packed images and trimaps that a worker holds, besides the image it decodes
-CHUNK_IMAGES = 32  # at most, so that small images are distributed evenly and the progress bar moves
+CHUNK = 8  # packed images that a worker holds in memory, besides the one it decodes
 
 
 class _Chunk(NamedTuple):
@@ -54,17 +53,17 @@ def pack(
         OSError: the files cannot be written.
     """
     chunks = [chunk for name in SPLITS for chunk in _prepare(Path(raw), assignments, name, size, Path(folder))]
-    sizes: dict[str, tuple[int, int]] = {}
+    sizes = []
     with (
         open(Path(folder) / packed.ORIGINALS, "wb") as originals,
         tqdm(total=len(assignments), desc=f"packing at {size} x {size}", unit=" images", disable=None) as bar,
         pool.in_order(_pack_chunk, chunks, workers) as results,
     ):
         for chunk, (chunk_sizes, bits) in zip(chunks, results, strict=True):
-            sizes.update(zip(chunk.names, chunk_sizes, strict=True))
+            sizes += chunk_sizes
             originals.write(bits)
             bar.update(len(chunk.names))
-    return [sizes[entry.name] for entry, _ in assignments]
+    return sizes
 
 
 def original_bits(trimap: np.ndarray) -> bytes:
@@ -78,9 +77,8 @@ def _prepare(raw: Path, assignments: Sequence[Assignment], split: str, size: int
     (folder / split).mkdir()
     for array, shape in (("images", (len(names), size, size, 3)), ("trimaps", (len(names), size, size))):
         np.lib.format.open_memmap(folder / split / f"{array}.npy", "w+", np.uint8, shape)
-    step = max(1, min(CHUNK_IMAGES, CHUNK_BYTES // (4 * size * size)))
-    for start in range(0, len(names), step):
-        yield _Chunk(raw, folder / split, tuple(names[start : start + step]), start, size, split == "test")
+    for start in range(0, len(names), CHUNK):
+        yield _Chunk(raw, folder / split, tuple(names[start : start + CHUNK]), start, size, split == "test")
 
 
 def _pack_chunk(chunk: _Chunk) -> tuple[list[tuple[int, int]], bytes]:

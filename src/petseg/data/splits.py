@@ -39,24 +39,15 @@ def split(trainval: Sequence[Entry], test: Sequence[Entry], rule: str, seed: int
     Raises:
         DataError: train or valid would be empty.
     """
-    if rule == "report":
-        valid = {entry.name for entry in trainval[::10]}
-    elif rule == "stratified":
-        valid = _sample_tenth_of_each_breed(trainval, seed)
-    else:
-        raise ValueError(f"unknown split rule {rule!r}")
-    chosen = {
-        "train": [entry for entry in trainval if entry.name not in valid],
-        "valid": [entry for entry in trainval if entry.name in valid],
-        "test": test,
-    }
-    for name in ("train", "valid"):
-        if not chosen[name]:
-            raise DataError(
-                f"The {name} split would be empty: trainval.txt has {len(trainval)} image(s), too few for "
-                f"split.rule={rule}; add images, or choose the other rule in params.yaml."
-            )
-    return [Assignment(entry, name) for name in SPLITS for entry in chosen[name]]
+    valid = set(trainval[::10]) if rule == "report" else _sample_tenth_of_each_breed(trainval, seed)
+    if not 0 < len(valid) < len(trainval):
+        raise DataError(
+            f"The {'train' if valid else 'valid'} split would be empty: trainval.txt has {len(trainval)} image(s), too "
+            f"few for split.rule={rule}; add images, or choose the other rule in params.yaml."
+        )
+    assignments = [Assignment(entry, "valid" if entry in valid else "train") for entry in trainval]
+    assignments += [Assignment(entry, "test") for entry in test]
+    return sorted(assignments, key=lambda assignment: SPLITS.index(assignment.split))
 
 
 def write_table(assignments: Sequence[Assignment], sizes: Iterable[tuple[int, int]], path: str | Path = TABLE) -> None:
@@ -79,26 +70,20 @@ def read_table(path: str | Path = TABLE) -> pd.DataFrame:
     """Reads a table written by `write_table`: COLUMNS, int64 for width and height, text for the others.
 
     Raises:
-        DataError: the file is missing or not such a table.
+        DataError: the file is missing.
     """
     types: dict[Hashable, str] = {**dict.fromkeys(COLUMNS, "str"), "width": "int64", "height": "int64"}
     try:
-        table = pd.read_csv(path, dtype=types, keep_default_na=False)
+        return pd.read_csv(path, dtype=types, keep_default_na=False)
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; run `dvc repro split`, which writes it.") from None
-    except ValueError as error:  # includes pandas' parser errors
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path} is not a table of splits ({reason}); run `dvc repro --force split`.") from None
-    if tuple(table.columns) != COLUMNS:
-        raise DataError(f"{path} must have the columns {', '.join(COLUMNS)}; run `dvc repro --force split`.")
-    return table
 
 
-def _sample_tenth_of_each_breed(trainval: Sequence[Entry], seed: int) -> set[str]:
+def _sample_tenth_of_each_breed(trainval: Sequence[Entry], seed: int) -> set[Entry]:
     rng = np.random.default_rng(seed)
-    valid: set[str] = set()
+    valid: set[Entry] = set()
     for breed in sorted({entry.breed for entry in trainval}):
-        names = sorted(entry.name for entry in trainval if entry.breed == breed)
-        count = max(1, (len(names) + 5) // 10) if len(names) > 1 else 0
-        valid.update(names[i] for i in rng.permutation(len(names))[:count])
+        entries = sorted(entry for entry in trainval if entry.breed == breed)
+        count = max(1, (len(entries) + 5) // 10) if len(entries) > 1 else 0
+        valid.update(entries[i] for i in rng.permutation(len(entries))[:count])
     return valid

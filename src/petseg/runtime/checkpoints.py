@@ -21,11 +21,7 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def interval() -> float:
-    """Seconds between two checkpoints: PETSEG_CHECKPOINT_SECONDS, by default 30.
-
-    Raises:
-        PetsegError: PETSEG_CHECKPOINT_SECONDS is not a number from 0 to 86400.
-    """
+    """Seconds between two checkpoints: PETSEG_CHECKPOINT_SECONDS, by default 30."""
     seconds = machine.number("PETSEG_CHECKPOINT_SECONDS")
     return 30.0 if seconds is None else seconds
 
@@ -57,17 +53,17 @@ class Checkpoints:
             PetsegError: the disk is full; the earlier checkpoints are unchanged.
         """
         started = time.monotonic()
-        content = io.BytesIO()
-        torch.save(state, content)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getbuffer()
         number = max(self._numbers(), default=0) + 1
         with atomic_file(self._path(number)) as part, open(part, "wb") as file:
-            file.write(hashlib.sha256(content.getbuffer()).digest())
-            file.write(content.getbuffer())
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        _flush_folder(self.folder)
         for old in self._numbers()[:-_KEPT]:
-            self._path(old).unlink(missing_ok=True)
+            self._path(old).unlink()
         self._last = time.monotonic()
         self._cost = self._last - started
 
@@ -78,9 +74,10 @@ class Checkpoints:
         """
         for number in reversed(self._numbers()):
             path = self._path(number)
-            content = path.read_bytes()
-            if len(content) > _DIGEST and hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]:
-                return torch.load(io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True)
+            with open(path, "rb") as file:
+                digest, content = file.read(_DIGEST), file.read()
+            if hashlib.sha256(content).digest() == digest:
+                return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             print(f"warning: {path} is damaged and was removed; using the previous checkpoint, if any", file=sys.stderr)
             path.unlink()
         return None
@@ -88,7 +85,7 @@ class Checkpoints:
     def clear(self) -> None:
         """Removes the folder with all checkpoints."""
         for number in self._numbers():  # before the lock, so that its next owner finds no checkpoint
-            self._path(number).unlink(missing_ok=True)
+            self._path(number).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _numbers(self) -> list[int]:
@@ -104,12 +101,3 @@ def remove_outdated(folder: Path) -> None:
         with contextlib.suppress(FileNotFoundError):  # removed by its own training meanwhile
             if time.time() - old.stat().st_mtime > _OUTDATED:
                 shutil.rmtree(old, ignore_errors=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Flushes the names in a folder to the disk, so that a new file survives a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

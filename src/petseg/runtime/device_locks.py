@@ -3,17 +3,13 @@
 import os
 import random
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from petseg.runtime import machine
 from petseg.runtime.errors import PetsegError
 from petseg.runtime.locks import try_lock
-
-if TYPE_CHECKING:
-    import torch
 
 _held: list[TextIO] = []  # locked until this process ends
 
@@ -32,27 +28,17 @@ def claim_for_training(processes: int) -> None:
 
     device = machine.device()
     if device.type == "cpu":
-        _claim_cores(processes * torch.get_num_threads())
-    else:
-        _claim_gpus(device, processes)
-
-
-def _claim_cores(threads: int) -> None:
-    cores = [f"core-{number}" for number in machine.core_numbers()]
-    count = min(threads, len(cores))
-    claim(cores, count, "cores", "; with OMP_NUM_THREADS=1 each training uses one" if count > 1 else "")
-
-
-def _claim_gpus(device: "torch.device", count: int) -> None:
-    import torch
-
+        cores = [f"core-{number}" for number in machine.core_numbers()]
+        count = min(processes * torch.get_num_threads(), len(cores))
+        claim(cores, count, "cores", "; with OMP_NUM_THREADS=1 each training uses one" if count > 1 else "")
+        return
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = listed.split(",") if listed else [str(i) for i in range(torch.cuda.device_count())]
     one_is_named = ":" in os.environ.get("PETSEG_DEVICE", "")
     if one_is_named:
         visible = [visible[device.index]]
     names = {f"gpu-{uuid}": name for uuid, name in zip(_uuids(visible), visible, strict=True)}
-    claimed = claim(list(names), count, "GPUs")
+    claimed = claim(list(names), processes, "GPUs")
     if not one_is_named:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(names[gpu] for gpu in claimed)
 
@@ -72,36 +58,32 @@ def claim(names: list[str], count: int, kind: str, hint: str = "") -> list[str]:
     Raises:
         PetsegError: no lock file can be created in PETSEG_LOCKS (default: /tmp).
     """
-    waiting = False
+    message = f"waiting for {count} free {kind}, which other trainings use{hint}"
     while True:
         free = {}
         for name in names:
-            if lock := _try_lock(_folder() / f"petseg-{name}.lock"):
+            if lock := _try_lock(name):
                 free[name] = lock
             if len(free) == count:
                 _held.extend(free.values())
                 return list(free)
         for lock in free.values():
             lock.close()
-        if not waiting:
-            print(f"waiting for {count} free {kind}, which other trainings use{hint}", flush=True)
-            waiting = True
+        if message:
+            print(message, flush=True)
+            message = ""
         time.sleep(random.uniform(0.5, 1))  # random, so that two waiting processes do not block each other for long
 
 
-def _folder() -> Path:
-    """The folder of the lock files: the same for all users and jobs, which TMPDIR may not be."""
-    default = "/tmp" if os.access("/tmp", os.W_OK) else tempfile.gettempdir()
-    return Path(os.environ.get("PETSEG_LOCKS") or default)
-
-
-def _try_lock(path: Path) -> TextIO | None:
+def _try_lock(name: str) -> TextIO | None:
+    # Not TMPDIR: the folder must be the same for all users and jobs.
+    folder = Path(os.environ.get("PETSEG_LOCKS") or "/tmp")
     try:
-        return try_lock(path)
+        return try_lock(folder / f"petseg-{name}.lock")
     except OSError as error:
         raise PetsegError(
-            f"The lock file {path} cannot be created or read ({error.strerror}); make {path.parent} writable for all "
-            "users, or set PETSEG_LOCKS to another folder."
+            f"The lock file {folder}/petseg-{name}.lock cannot be created or read ({error.strerror}); make {folder} "
+            "writable for all users, or set PETSEG_LOCKS to another folder."
         ) from None
 
 

@@ -1,42 +1,34 @@
 """Downloads a file of known MD5 from one of several URLs into a cache; retries, and resumes interrupted transfers."""
 
-import contextlib
-import errno
 import hashlib
-import http.client
 import os
-import socket
-import ssl
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import requests
 from tqdm import tqdm
 
-from petseg.runtime import locks
 from petseg.runtime.errors import ParamsError, PetsegError, disk_full
+from petseg.runtime.locks import try_lock
 
 TIMEOUT = 30.0  # seconds to connect, and between two bytes
 WAITS = (1.0, 3.0, 10.0)  # seconds before each retry; start again from the first after a try that received new bytes
-CHUNK = 1 << 16  # bytes read and written at once
-LINE_EVERY = 10.0  # seconds between two lines of progress where stderr is not a terminal
+CHUNK = 1 << 14  # bytes read and written at once; when a transfer is cut, the last incomplete chunk is lost
 LOCK_EVERY = 0.2  # seconds between two attempts to get the lock
-NO_NETWORK = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
-PERMANENT = (socket.gaierror, ssl.SSLCertVerificationError, http.client.InvalidURL)  # wrong host, URL or certificate
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # HTTP status codes that are worth a retry
 
 
-class _UnavailableError(Exception):
-    """A URL does not provide the file; the text says why."""
+class _TransferError(Exception):
+    """A URL did not provide the file. The text says why; `retry` whether another try may help."""
 
-
-class _RetryableError(Exception):
-    """A transfer failed in a way that a retry may cure; the text says how."""
+    def __init__(self, reason: str, retry: bool = False) -> None:
+        super().__init__(reason)
+        self.retry = retry
 
 
 def cache_path(name: str, md5: str) -> Path:
@@ -63,20 +55,21 @@ def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
         PetsegError: no URL provides the file (each is named with its reason), the disk is full, or the folder of
             `destination` is not writable.
     """
-    if not urls:
-        raise ParamsError("data.url is empty; add at least one https or file URL.")
-    for url in urls:
-        if _scheme(url) not in ("http", "https", "file"):
-            raise ParamsError(
-                f"data.url: {url} is not an http, https or file URL; write a local folder as file:///path."
-            )
-    if _is_verified(destination, md5):
+    unusable = [url for url in urls if not url.startswith(("http://", "https://", "file:///"))]
+    if unusable or not urls:
+        raise ParamsError(
+            f"data.url is {', '.join(unusable) or 'empty'}; it must list http, https or file URLs (a local folder is "
+            "file:///path)."
+        )
+    if _md5(destination) == md5:
         return destination
     reasons = []
     for url in urls:
         try:
-            return _verify_local(url, md5) if _scheme(url) == "file" else _download(url, md5, destination)
-        except _UnavailableError as reason:
+            if url.startswith("file:"):
+                return _verify(Path(url2pathname(urlsplit(url).path)), md5)
+            return _download(url, md5, destination)
+        except _TransferError as reason:
             reasons.append(f"{url}: {reason}")
             if url != urls[-1]:
                 _print(f"{reasons[-1]}; trying the next URL")
@@ -86,61 +79,37 @@ def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
     )
 
 
-def file_md5(path: Path) -> str:
-    """The MD5 of a file's content, as hex digits."""
+def _md5(path: Path) -> str:
+    """The MD5 of a file's content, as hex digits; empty if there is no file."""
+    if not path.is_file():
+        return ""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _is_verified(path: Path, md5: str) -> bool:
-    try:
-        return file_md5(path) == md5
-    except OSError:
-        return False
-
-
-def _verify(path: Path, md5: str) -> None:
-    found = file_md5(path)
+def _verify(path: Path, md5: str, retry: bool = False) -> Path:
+    found = _md5(path)
+    if not found:
+        raise _TransferError("No such file")
     if found != md5:
-        raise _UnavailableError(f"wrong content, {path.stat().st_size} bytes with MD5 {found} instead of {md5}")
-
-
-def _verify_local(url: str, md5: str) -> Path:
-    host, path = urlsplit(url).netloc, Path(urllib.request.url2pathname(urlsplit(url).path))
-    if host not in ("", "localhost"):
-        raise _UnavailableError("a local file has three slashes, file:///path")
-    try:
-        _verify(path, md5)
-    except OSError as error:
-        raise _UnavailableError(error.strerror) from None
+        text = f"wrong content, {path.stat().st_size} bytes with MD5 {found} instead of {md5}"
+        raise _TransferError(text, retry)
     return path
 
 
 def _download(url: str, md5: str, destination: Path) -> Path:
-    """Downloads to `destination` under a lock."""
+    """Downloads to `destination`, under a lock."""
     part = destination.with_name(f".{destination.name}.part")
     try:
         with _lock(destination):
-            if _is_verified(destination, md5):  # downloaded by the process that held the lock
-                return destination
-            resumed = _transfer(url, part)
-            if resumed and file_md5(part) != md5:  # the part was damaged, or came from another file
-                part.unlink()
-                _transfer(url, part)
-            try:
-                _verify(part, md5)
-            except _UnavailableError:
-                part.unlink()
-                raise
-            os.replace(part, destination)
+            if _md5(destination) != md5:  # else downloaded by the process that held the lock
+                _transfer(url, md5, part)
+                os.replace(part, destination)
     except OSError as error:
-        where = f"{part} (PETSEG_CACHE can name a folder on another disk)"
+        cure = "make it writable, or set PETSEG_CACHE to a writable folder."
         raise (
-            disk_full(error, where)
-            or PetsegError(
-                f"{part.parent} cannot hold the download ({error.strerror}); make it writable, or set PETSEG_CACHE to "
-                "a writable folder."
-            )
+            disk_full(error, f"{part} (PETSEG_CACHE can name a folder on another disk)")
+            or PetsegError(f"{part.parent} cannot hold the download ({error.strerror}); {cure}")
         ) from error
     return destination
 
@@ -148,116 +117,76 @@ def _download(url: str, md5: str, destination: Path) -> Path:
 def _lock(destination: Path) -> TextIO:
     """Waits for the lock on `destination`; closing the returned file releases it."""
     path = destination.with_name(f".{destination.name}.lock")
-    if (lock := locks.try_lock(path)) is None:
+    if (lock := try_lock(path)) is None:
         _print(f"another process is downloading {destination}; waiting for it")
     while lock is None:
         time.sleep(LOCK_EVERY)
-        lock = locks.try_lock(path)
+        lock = try_lock(path)
     return lock
 
 
-def _transfer(url: str, part: Path) -> bool:
-    """Appends to the file `part` until the server says that it is complete, with retries.
-
-    Args:
-        url: http or https.
-        part: the beginning of the file, from this URL or another one; may not exist.
-
-    Returns:
-        Whether the last try resumed the file, so that its beginning may come from another one.
-
-    Raises:
-        _UnavailableError: the URL does not provide the file. `part` holds what was received.
-        OSError: `part` cannot be written.
-    """
+def _transfer(url: str, md5: str, part: Path) -> None:
+    """Completes the file `part`, with retries. After an error it holds what was received, unless that is wrong."""
     part.touch()
     waits, most = list(WAITS), part.stat().st_size
     while True:
         try:
-            return _try_transfer(url, part)
-        except _RetryableError as reason:
+            return _try_transfer(url, md5, part)
+        except _TransferError as error:
+            if not error.retry:
+                raise
             if part.stat().st_size > most:
                 waits, most = list(WAITS), part.stat().st_size
             if not waits:
-                raise _UnavailableError(f"{reason}, after {len(WAITS) + 1} tries") from None
-            _print(f"{_name(url)}: {reason}; retrying in {waits[0]:g} s")
-            time.sleep(waits.pop(0))
+                raise _TransferError(f"{error}, after {len(WAITS) + 1} tries") from None
+            _print(f"{_name(url)}: {error}; retrying in {waits[0]:g} s")
+        time.sleep(waits.pop(0))
 
 
-def _try_transfer(url: str, part: Path) -> bool:
-    """Makes one request, which resumes `part` if the server can; returns whether it did."""
+def _try_transfer(url: str, md5: str, part: Path) -> None:
+    """Makes one request, which resumes `part` if the server can, and verifies the file."""
     start = part.stat().st_size
-    request = urllib.request.Request(url, headers={"User-Agent": "petseg"})
+    headers = {"User-Agent": "petseg", "Accept-Encoding": "identity"}
     if start:
-        request.add_header("Range", f"bytes={start}-")
-    with _network_errors():
-        try:
-            response = urllib.request.urlopen(request, timeout=TIMEOUT)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and start:
-                return True  # there is nothing after `start`: the part is complete, or wrong
-            kind = _RetryableError if error.code in TEMPORARY else _UnavailableError
-            raise kind(f"HTTP {error.code} {error.reason}") from None
-    with response:
-        resumes = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-        if response.status != http.HTTPStatus.PARTIAL_CONTENT or not resumes:
-            start = 0  # the server ignores Range and sends the whole file
-        total = None if response.length is None else start + response.length  # None: unknown, the MD5 decides
-        progress = _Progress(_name(url), start, total)
-        with open(part, "ab" if start else "wb") as file, progress.bar:
-            for chunk in _chunks(response):
-                file.write(chunk)
-                progress.add(len(chunk))
-    if total is not None and progress.done < total:
-        raise _RetryableError(f"the transfer was cut after {progress.done} of {total} bytes")
-    return start > 0
-
-
-def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    while True:
-        with _network_errors():
-            chunk = response.read(CHUNK)
-        if not chunk:
-            return
-        yield chunk
-
-
-@contextlib.contextmanager
-def _network_errors() -> Iterator[None]:
-    """Translates the errors of urllib: _RetryableError where a retry may help, _UnavailableError where not."""
+        headers["Range"] = f"bytes={start}-"
     try:
-        yield
-    except (OSError, http.client.HTTPException) as error:
-        cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-        permanent = isinstance(cause, PERMANENT) or getattr(cause, "errno", None) in NO_NETWORK
-        raise (_UnavailableError if permanent else _RetryableError)(reason) from None
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+            status = response.status_code
+            complete = start and status == requests.codes.requested_range_not_satisfiable
+            if status >= 400 and not complete:
+                raise _TransferError(f"HTTP {status} {response.reason}", status in TEMPORARY)
+            if not complete:
+                if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                    start = 0  # the server ignores Range and sends the whole file
+                _receive(response, part, start)
+    except requests.RequestException as error:
+        raise _TransferError(_cause(error), retry=True) from None
+    try:
+        _verify(part, md5, retry=start > 0)  # what was resumed may be damaged, or the beginning of another file
+    except _TransferError:
+        os.truncate(part, 0)
+        raise
 
 
-class _Progress:
-    """Shows the bytes of one transfer on stderr: a bar on a terminal, a line every LINE_EVERY seconds elsewhere.
+def _receive(response: requests.Response, part: Path, start: int) -> None:
+    """Writes what the server sends to `part`, from byte `start` on; shows a progress bar on a terminal."""
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length else None
+    name = _name(response.url)
+    size = f" of {total / 1e6:.1f}" if total else ""
+    _print(f"{name}: downloading, {start / 1e6:.1f}{size} MB are here")
+    bar = tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, leave=False, disable=None)
+    with bar, open(part, "ab" if start else "wb") as file:
+        for chunk in response.iter_content(CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
 
-    Args:
-        name: of the file.
-        done: bytes already there.
-        total: size of the file, None if unknown.
-    """
 
-    def __init__(self, name: str, done: int, total: int | None) -> None:
-        self.name, self.done, self.total = name, done, total
-        self.bar = tqdm(desc=name, initial=done, total=total, unit="B", unit_scale=True, leave=False, disable=None)
-        self._next_line = time.monotonic()
-        self.add(0)
-
-    def add(self, count: int) -> None:
-        """Counts `count` more bytes."""
-        self.done += count
-        self.bar.update(count)
-        if self.bar.disable and time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LINE_EVERY
-            total = "" if self.total is None else f" of {self.total / 1e6:.1f}"
-            _print(f"{self.name}: {self.done / 1e6:.1f}{total} MB")
+def _cause(error: BaseException) -> str:
+    """The text of the error that a chain of errors began with, which says it without the names of Python objects."""
+    while error.__context__:
+        error = error.__context__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _print(line: str) -> None:
@@ -267,10 +196,3 @@ def _print(line: str) -> None:
 
 def _name(url: str) -> str:
     return url.rpartition("/")[2]
-
-
-def _scheme(url: str) -> str:
-    try:
-        return urlsplit(url).scheme
-    except ValueError:
-        return ""

@@ -5,7 +5,6 @@ import errno
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,13 +50,13 @@ class Stopped(KeyboardInterrupt):
 def run(main: Callable[[], None]) -> None:
     """Runs a stage's `main` and exits: with status 0, or with an error message and the error's status.
 
-    The signals in `STOPS` raise `Stopped` in `main` unless it installs other handlers. They are ignored once `main` has
-    ended. Errors that the user cannot correct keep their traceback.
+    The first signal in `STOPS` raises `Stopped` in `main`, unless it installs other handlers; later ones are ignored.
+    Errors that the user cannot correct keep their traceback.
     """
-    handler, status = _stop_handler(), 0
+    status = 0
     try:
         for number in STOPS:
-            signal.signal(number, handler)
+            signal.signal(number, _stop)
         main()
     except (PetsegError, Stopped) as error:
         status = print_error(error)
@@ -67,26 +66,20 @@ def run(main: Callable[[], None]) -> None:
             raise
         status = print_error(known)
     finally:
-        for number in STOPS:
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_stops()
     if status:  # outside the `except`: the traceback would keep alive what `main` used, such as data-loading workers
         sys.exit(status)
 
 
-def _stop_handler() -> Callable[[int, object], None]:
-    """A signal handler that raises `Stopped`, unless another signal did so less than a second ago.
+def _stop(number: int, frame: object) -> None:
+    """A signal handler. Terminal, dvc and torchrun may all pass on a signal, which must not interrupt the clean-up."""
+    _ignore_stops()
+    raise Stopped(number)
 
-    The terminal, dvc and torchrun may each pass on the same signal; the second must not interrupt the clean-up.
-    """
-    last = -1.0
 
-    def stop(number: int, frame: object) -> None:
-        nonlocal last
-        previous, last = last, time.monotonic()
-        if last - previous > 1:
-            raise Stopped(number)
-
-    return stop
+def _ignore_stops() -> None:
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def print_error(error: PetsegError | Stopped) -> int:
@@ -113,5 +106,6 @@ def disk_full(error: OSError, where: object) -> PetsegError | None:
 def _known_cause(error: OSError) -> PetsegError | None:
     """An error that tells the user what to do; None if `error` is a bug."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
-        return PetsegError(f"{error.filename} cannot be read or written ({error.strerror}); change its permissions.")
+        cure = "change its permissions or those of its folder."
+        return PetsegError(f"{error.filename} cannot be read or written ({error.strerror}); {cure}")
     return disk_full(error, error.filename or "an output")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from petseg.runtime.errors import PetsegError, disk_full
+from petseg.runtime.errors import disk_full
 
 
 @contextmanager
@@ -53,8 +53,6 @@ def _temporary(path: Path) -> Iterator[Path]:
         finally:
             _remove(part)
     except OSError as error:
-        if isinstance(error, PermissionError) and str(error.filename) == str(part):
-            raise PetsegError(f"{path.parent} is not writable ({error.strerror}); change its permissions.") from None
         raise disk_full(error, path) or error from None
 
 

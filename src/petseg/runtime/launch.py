@@ -13,12 +13,7 @@ _RESUME = "run the same command again to resume from the last checkpoint."
 
 
 class LaunchError(errors.PetsegError):
-    """A training process failed or the launcher was stopped.
-
-    Args:
-        message: one sentence.
-        exit_status: that of the failed process, or 128 + the signal's number.
-    """
+    """A training process failed, or a signal stopped the launcher."""
 
     def __init__(self, message: str, exit_status: int) -> None:
         super().__init__(message)

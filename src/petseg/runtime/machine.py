@@ -1,8 +1,9 @@
 """Facts about the machine that are not part of an experiment: cores, devices, processes, versions.
 
-They come from the system and from environment variables, are recorded with the results and never make a stage stale.
+They come from the system and from environment variables, and never make a stage stale.
 """
 
+import contextlib
 import math
 import os
 import platform
@@ -26,7 +27,7 @@ _NUMBERS = {  # environment variables: type and range
 
 
 def check_environment() -> None:
-    """Checks every environment variable that has a range, whether or not this machine or stage uses it.
+    """Checks the environment variables PETSEG_*, whether or not this machine or stage uses them.
 
     Raises:
         PetsegError: one of them has an invalid value.
@@ -72,40 +73,28 @@ def cores() -> int:
 
 
 def _cpu_quota() -> float:
-    """The number of CPUs whose time the process's control groups may use (cgroup v2 and v1); infinite if unlimited."""
+    """The number of CPUs whose time this process's control groups may use (cgroup v1 and v2); infinite if unlimited."""
     try:
-        groups = [line.split(":", 2)[1:] for line in _OWN_CGROUPS.read_text().splitlines()]
+        lines = [line.split(":", 2) for line in _OWN_CGROUPS.read_text().splitlines()]
     except OSError:  # not Linux
         return math.inf
     quotas = [math.inf]
-    for controllers, path in groups:
+    for _, controllers, group in lines:
         if controllers and "cpu" not in controllers.split(","):
             continue
         top = _CGROUPS / "cpu" if controllers else _CGROUPS  # a controller of v1, or v2
-        folder = top / path.lstrip("/")
+        files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if controllers else ("cpu.max",)
+        folder = top / group.lstrip("/")
         # Limits of the groups above hold as well. A container may see its own group as the top, but not this path.
-        quotas += [_quota(each) for each in (folder, *folder.parents) if each.is_relative_to(top)]
+        for each in (folder, *folder.parents)[: len(Path(group).parts)]:
+            with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+                quota, period = map(int, " ".join((each / file).read_text() for file in files).split())
+                quotas.append(quota / period if quota > 0 else math.inf)
     return min(quotas)
 
 
-def _quota(folder: Path) -> float:
-    """The CPU quota of one control group, in CPUs; infinite if it has none."""
-    try:
-        if (folder / "cpu.max").exists():
-            quota, period = (folder / "cpu.max").read_text().split()
-        else:
-            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
-        return int(quota) / int(period) if int(quota) > 0 else math.inf
-    except (OSError, ValueError):  # no such file, or "max"
-        return math.inf
-
-
 def workers() -> int:
-    """The number of worker processes for preparing data: PETSEG_WORKERS, by default one per core.
-
-    Raises:
-        PetsegError: PETSEG_WORKERS is not a whole number from 1 to 256.
-    """
+    """The number of worker processes for preparing data: PETSEG_WORKERS, by default one per core."""
     return int(number("PETSEG_WORKERS") or cores())
 
 
@@ -136,7 +125,7 @@ def processes() -> int:
     """The number of training processes on this machine: PETSEG_PROCESSES, by default one per GPU, 1 without a GPU.
 
     Raises:
-        PetsegError: PETSEG_PROCESSES is not a whole number from 1 to 64, or larger than the number of GPUs.
+        PetsegError: PETSEG_PROCESSES is larger than the number of GPUs.
     """
     import torch
 

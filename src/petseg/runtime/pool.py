@@ -41,8 +41,11 @@ def in_order(
     # spawn, not fork: the fork of a process with threads (tqdm's, torch's) may hang
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_exit_with_parent)
     try:
-        with deferred_signals():
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # inherited by the workers, which start now
+        try:
             results = pool.map(task, items, chunksize=chunk)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         yield results
     except BrokenProcessPool:
         raise PetsegError(
@@ -51,23 +54,6 @@ def in_order(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def deferred_signals() -> Iterator[None]:
-    """Defers the signals STOPS to the end of the context. Processes started inside inherit that they are blocked."""
-    received: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    handlers = {n: signal.signal(n, lambda number, frame: received.append(number)) for n in STOPS if main}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if received:
-            signal.raise_signal(received[0])
 
 
 def _exit_with_parent() -> None:

@@ -13,11 +13,7 @@ _REFRESH = 0.5  # seconds between two updates of the figures beside the bar; eac
 
 
 class WaitTimer(Generic[Item]):
-    """Iterates over `items`, and counts how long each was waited for.
-
-    Attributes:
-        seconds: in total so far.
-    """
+    """Iterates over `items`; `seconds` is the time spent waiting for them so far."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.seconds = 0.0
@@ -48,6 +44,7 @@ class Progress:
         self._name, self._quiet = name, quiet
         self._updated = time.perf_counter()
         self._bar = tqdm(total=steps, initial=done, desc=name, unit="step", file=sys.stderr, disable=quiet or None)
+        self.close = self._bar.close
 
     def advance(self) -> bool:
         """Counts a step; True if it is time to call `show`."""
@@ -71,6 +68,3 @@ class Progress:
         """Prints a line if no bar is shown."""
         if self._bar.disable:
             self.say(line)
-
-    def close(self) -> None:
-        self._bar.close()

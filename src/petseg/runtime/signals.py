@@ -22,12 +22,7 @@ _POLL = 0.5  # seconds between two checks of the parent processes
 
 
 class Interrupted(errors.PetsegError):
-    """A training was stopped by a signal.
-
-    Args:
-        number: the signal's number; the exit status is 128 + number, as in a shell.
-        where: the checkpoint that the next run resumes from, such as `epoch 3, step 7`.
-    """
+    """A signal stopped a training, whose next run resumes from the checkpoint of `where`, such as `epoch 3, step 7`."""
 
     def __init__(self, number: int, where: str) -> None:
         name = signal.Signals(number).name
@@ -50,11 +45,9 @@ class Watch:
         """A signal handler."""
         self.signal = self.signal or number
 
-    @contextmanager
-    def saving(self) -> Iterator[None]:
-        """Keeps the process alive beyond `GRACE` while a checkpoint is written."""
-        with self._saving:
-            yield
+    def saving(self) -> contextlib.AbstractContextManager:
+        """A context that keeps the process alive beyond `GRACE`, to write a checkpoint."""
+        return self._saving
 
     def _exit_after_grace(self, pipe: int, ended: threading.Event) -> None:
         """Exits if the watch has not ended `GRACE` seconds after a signal.
@@ -101,7 +94,7 @@ def follow_dvc() -> None:
     """
     parents = _parents_up_to_dvc() if "DVC_STAGE" in os.environ else []
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        parents += filter(None, [psutil.Process().parent()])
+        parents += psutil.Process().parents()[:1]
     if parents:
         threading.Thread(target=_follow, args=[parents], daemon=True).start()
 

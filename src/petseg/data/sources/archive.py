@@ -1,44 +1,44 @@
-"""Safe unpacking of archives from the internet."""
+"""Unpacking of archives from the internet."""
 
 import gzip
-import os
+import shutil
 import tarfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 from petseg.runtime.errors import DataError, PetsegError, disk_full
 
 
-def extract(archive: Path, folder: Path, keep: Callable[[PurePosixPath], bool] = lambda member: True) -> None:
-    """Unpacks a tar.gz archive into a folder, which is created if needed.
+def extract(archive: Path, folder: Path, wanted: Callable[[PurePosixPath], bool] = lambda path: True) -> None:
+    """Unpacks files of a tar.gz archive into a folder, which is created if needed.
 
-    All members are checked before the first is written, so that a refused archive leaves nothing behind. Owners,
-    set-uid, set-gid and sticky bits, and write permission for group and others are not taken over.
+    Only contents are written, as new regular files inside the folder; permissions and owners are not taken over.
+    Symbolic links, devices and pipes are ignored. A hard link becomes a copy of the file of this archive it links to.
 
     Args:
         archive: the file.
-        folder: the destination. After an error while writing (a full disk), the caller must remove its content, as
-            `files.atomic_folder` does.
-        keep: which members to write, by their path in the archive. All members are checked.
+        folder: the destination. After an error the caller must remove its content, as `files.atomic_folder` does.
+        wanted: which files to unpack, by their path in the archive.
 
     Raises:
-        DataError: the archive is truncated or not a tar.gz file; or it holds an absolute path, a path with `..`, a
-            symbolic link, a hard link to anything but an earlier file of the archive, a device or a pipe.
+        DataError: the archive is truncated or not a tar.gz file; or a wanted file is outside the folder.
         PetsegError: the disk is full, or the files cannot be read or written.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            members = tar.getmembers()
-            _check(archive, members)
-            kept = [member for member in members if keep(PurePosixPath(member.name))]
-            for member in kept:
-                member.mode = (member.mode | (0o700 if member.isdir() else 0o600)) & 0o755
-                member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
-            if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and later: a second guard
-                tar.extraction_filter = tarfile.data_filter
-            tar.extractall(folder, members=kept)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if not (member.isreg() or member.islnk()) or not wanted(path):
+                    continue
+                if path.is_absolute() or ".." in path.parts:
+                    raise DataError(f"{archive} is not safe to unpack: it holds {member.name}; replace it.")
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                content = cast(BinaryIO, tar.extractfile(member))
+                with open(folder / path, "wb") as file:
+                    shutil.copyfileobj(content, file)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, KeyError) as error:  # KeyError: a dangling link
         reason = str(error) or type(error).__name__
         raise DataError(
             f"{archive} is truncated or not a tar.gz file ({reason}); delete it and fetch it again."
@@ -48,26 +48,3 @@ def extract(archive: Path, folder: Path, keep: Callable[[PurePosixPath], bool] =
             disk_full(error, folder)
             or PetsegError(f"{archive} could not be unpacked to {folder} ({error}); fix that and run this again.")
         ) from error
-
-
-def _check(archive: Path, members: list[tarfile.TarInfo]) -> None:
-    """Enforces the rules of `extract`; Python's own "data" filter silently repairs some violations."""
-    files: set[str] = set()
-    for member in members:
-        path = PurePosixPath(member.name)
-        if path.is_absolute() or ".." in path.parts:
-            danger = "would be written outside the folder"
-        elif member.issym():
-            danger = f"is a symbolic link (to {member.linkname})"
-        elif member.islnk() and member.linkname not in files:
-            danger = f"is a link to something outside the archive ({member.linkname})"
-        elif not (member.isreg() or member.isdir() or member.islnk()):
-            danger = "is a device or a pipe"
-        else:
-            if not member.isdir():
-                files.add(member.name)
-            continue
-        raise DataError(
-            f"{archive} is not safe to unpack: {member.name} {danger}; nothing was unpacked. Use an archive from a "
-            "trusted source."
-        )

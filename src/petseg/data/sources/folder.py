@@ -2,7 +2,6 @@
 
 import functools
 import os
-import re
 import shutil
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path, PurePath
@@ -19,8 +18,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")  
 CHUNK = 16  # images that a worker takes at once
 TEST_EVERY = 5  # without lists, image i of the sorted names is a test image if i % TEST_EVERY == 0
 UNKNOWN_CLASS = "0 0 0"  # class, species and breed number of an image whose list has only its name
-
-_LINE_NUMBERS = re.compile(r"[0-9]+ [012] [0-9]+")
 
 
 def fetch(source: Path, raw: Path, workers: int) -> None:
@@ -42,18 +39,13 @@ def fetch(source: Path, raw: Path, workers: int) -> None:
             sizes differ.
     """
     pairs = _find_pairs(source)
-    lists = _make_lists(source, pairs)
-    used = [pairs[line.split()[0]] for lines in lists.values() for line in lines]
+    (raw / "images").mkdir()
+    (raw / "annotations" / "trimaps").mkdir(parents=True)
+    used = [pairs[name] for name in _write_lists(source, list(pairs), raw)]
     mask_files = [mask for _, mask in used]
     found = _map(masks.values, mask_files, workers, "reading masks")
     encoding = masks.encoding(zip(mask_files, found, strict=True))
-
-    (raw / "images").mkdir()
-    (raw / "annotations" / "trimaps").mkdir(parents=True)
     _map(functools.partial(_import_pair, raw=raw, encoding=encoding), used, workers, "copying images")
-    lists["list.txt"] = [line for lines in lists.values() for line in lines]
-    for name, lines in lists.items():
-        (raw / "annotations" / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _find_pairs(source: Path) -> dict[str, tuple[Path, Path]]:
@@ -103,33 +95,35 @@ def _is_copy() -> bool:
     return root is not None and Path(root).resolve() != Path.cwd().resolve()
 
 
-def _make_lists(source: Path, names: Collection[str]) -> dict[str, list[str]]:
-    """The lines of trainval.txt and test.txt.
+def _write_lists(source: Path, names: list[str], raw: Path) -> list[str]:
+    """Writes trainval.txt, test.txt and list.txt; returns the names in list.txt.
 
     A list in `source` is kept. If one is missing, it has all other images; if both are, TEST_EVERY divides them.
     """
     given = {name: _read_list(source / name, names) for name in layout.LISTS if (source / name).exists()}
     if not given:
-        given["test.txt"] = [f"{name} {UNKNOWN_CLASS}" for name in list(names)[::TEST_EVERY]]
-    listed = [line.split()[0] for lines in given.values() for line in lines]
-    known = set(listed)
-    if len(known) < len(listed):
-        twice = next(name for name in listed if listed.count(name) > 1)
-        raise DataError(f"{twice} is in both {source / 'trainval.txt'} and {source / 'test.txt'}; remove it from one.")
-    rest = [f"{name} {UNKNOWN_CLASS}" for name in names if name not in known]
+        given["test.txt"] = [f"{name} {UNKNOWN_CLASS}" for name in names[::TEST_EVERY]]
+    listed = {line.split()[0] for lines in given.values() for line in lines if line}
+    rest = [f"{name} {UNKNOWN_CLASS}" for name in names if name not in listed]
+    if not rest and len(given) < len(layout.LISTS):
+        raise DataError(f"No image of {source} is left for the missing list; trainval and test need at least one each.")
     lists = {name: given.get(name, rest) for name in layout.LISTS}
+    lists["list.txt"] = [line for lines in lists.values() for line in lines if line]
     for name, lines in lists.items():
-        if not lines:
-            raise DataError(f"no image of {source} is left for {name}; trainval and test each need at least one.")
-    return lists
+        (raw / "annotations" / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    try:
+        layout.read_lists(raw)
+    except DataError as error:
+        raise DataError(str(error).replace(str(raw / "annotations"), str(source))) from None
+    return [line.split()[0] for line in lists["list.txt"]]
 
 
 def _read_list(path: Path, names: Collection[str]) -> list[str]:
-    """The lines of the user's list: NAME CLASS SPECIES BREED_ID as is, NAME alone with UNKNOWN_CLASS added.
+    """The lines of the user's list in the official format, and empty ones for those without a name.
 
-    NAME may have a suffix.
+    The user's lines are in that format, or have only a name, which may have a suffix.
     """
-    lines: dict[str, str] = {}
+    lines: list[str] = []
     for number, line in layout.list_lines(path):
         name, *numbers = line.split()
         if name not in names and PurePath(name).suffix.lower() in SUFFIXES:
@@ -138,17 +132,9 @@ def _read_list(path: Path, names: Collection[str]) -> list[str]:
             raise DataError(
                 f"{path}, line {number}: no image is called {name}; add it and its mask, or remove the line."
             )
-        if numbers and not _LINE_NUMBERS.fullmatch(" ".join(numbers)):
-            raise DataError(
-                f"{path}, line {number} is {line!r}; write the name alone, or NAME CLASS SPECIES BREED_ID with species "
-                "1 (cat), 2 (dog) or 0 (unknown)."
-            )
-        if name in lines:
-            raise DataError(f"{path}, line {number}: {name} is listed twice; remove one of the two lines.")
-        lines[name] = f"{name} {' '.join(numbers) or UNKNOWN_CLASS}"
-    if not lines:
-        raise DataError(f"{path} lists no image; write one name per line, or delete the file.")
-    return list(lines.values())
+        lines += [""] * (number - 1 - len(lines))  # so that errors found later have the user's line numbers
+        lines.append(f"{name} {' '.join(numbers) or UNKNOWN_CLASS}")
+    return lines
 
 
 def _import_pair(pair: tuple[Path, Path], raw: Path, encoding: str) -> None:

@@ -26,7 +26,7 @@ def fetch(data: DataParams, raw: Path) -> None:
     """
     digests = {"images.tar.gz": data.md5.images, "annotations.tar.gz": data.md5.annotations}
     for path in [_download(name, data.url, md5) for name, md5 in digests.items()]:
-        archive.extract(path, raw, keep=_is_needed)
+        archive.extract(path, raw, _is_wanted)
 
 
 def _download(name: str, folders: tuple[str, ...], md5: str) -> Path:
@@ -35,12 +35,12 @@ def _download(name: str, folders: tuple[str, ...], md5: str) -> Path:
     return path
 
 
-def _is_needed(member: PurePosixPath) -> bool:
-    if member.name.startswith("._"):
+def _is_wanted(path: PurePosixPath) -> bool:
+    if path.name.startswith("._"):
         return False
-    match member.parts[:-1], member.suffix:
+    match path.parts[:-1], path.suffix:
         case (("images",), ".jpg") | (("annotations", "trimaps"), ".png"):
             return True
         case ("annotations",), _:
-            return member.name in (*layout.LISTS, "list.txt")
+            return path.name in (*layout.LISTS, "list.txt")
     return False
