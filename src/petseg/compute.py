@@ -34,6 +34,8 @@ class Plan:
 
     def place(self, network: nn.Module) -> nn.Module:
         """Moves a network, in place, to the device and into the memory format."""
+        if self.device.type == "cpu":
+            machine.keep_freed_memory()
         torch.backends.cudnn.allow_tf32 = self.precision != "fp32"  # TF32 has 10 bits of mantissa instead of 23
         return network.to(device=self.device, memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
 

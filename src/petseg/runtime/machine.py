@@ -4,6 +4,7 @@ They come from the system and from environment variables, and never make a stage
 """
 
 import contextlib
+import ctypes
 import math
 import os
 import platform
@@ -16,6 +17,8 @@ from petseg.runtime.errors import PetsegError
 
 if TYPE_CHECKING:
     import torch
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
@@ -140,6 +143,17 @@ def processes() -> int:
 def local_processes() -> int:
     """The number of training processes on this machine: as torchrun started them, else `processes`."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 0)) or processes()
+
+
+def keep_freed_memory() -> None:
+    """Makes glibc keep large freed blocks instead of returning them to the system; does nothing elsewhere.
+
+    Otherwise the maps of a network are returned and requested again in every training step, which took a fifth of the
+    time of a step (benchmarks/speed.md).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt and mallopt(_M_MMAP_THRESHOLD, 2**30):  # glibc before 2.35 refuses more than 32 MiB
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def describe(device: "torch.device") -> dict[str, str | int]:
