@@ -94,15 +94,12 @@ def has_bf16(device: torch.device) -> bool:
 
 @contextmanager
 def explain_out_of_memory(plan: Plan, batch_size: int, image_size: int, remedies: Sequence[str]) -> Iterator[None]:
-    """Turns an out-of-memory error into one sentence.
+    """Turns an out-of-memory error into a PetsegError that suggests the remedies.
 
     Args:
         batch_size: images per forward pass.
         image_size: their height and width, pixels.
         remedies: what to try, the best first.
-
-    Raises:
-        PetsegError: memory ran out.
     """
     try:
         yield

@@ -58,12 +58,7 @@ def recall(counts: Counts) -> Tensor:
 
 
 def image_dice(logits: Tensor, truth: Tensor) -> Tensor:
-    """Dice of each image at threshold 0.5, that is logit 0; (B,) float64.
-
-    Args:
-        logits: (B, 1, H, W), for pet.
-        truth: (B, 1, H, W), 0 or 1.
-    """
+    """Dice of each image at threshold 0.5 (logit 0): logits and truth, 0 or 1, (B, 1, H, W) -> (B,) float64."""
     return dice(count(logits.squeeze(1) > 0, truth.squeeze(1) > 0))
 
 

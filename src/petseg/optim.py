@@ -134,11 +134,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Takes the weights after a step.
-
-        Args:
-            step: number of steps of the whole training before this one.
-        """
+        """Takes the weights after step `step` of the whole training, counted from 0."""
         if self.decay is None:
             return
         averaged, followed = zip(*self._floats, strict=True)

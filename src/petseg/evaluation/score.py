@@ -48,9 +48,7 @@ def score(
         images: (N, S, S, 3) uint8.
         trimaps: (N, S, S) uint8.
         originals: N masks at the size of the original images, (h, w) bool each.
-        batch_size: images per batch.
         plan: where and how `network` is computed; it must be there already.
-        loss: of the training.
         on_batch: called with the number of images after each batch.
 
     Raises:

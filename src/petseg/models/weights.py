@@ -18,7 +18,6 @@ def save(path: str | Path, state: dict[str, Tensor], training: Training, data_sh
     """Writes a network's state dict. Equal arguments give equal bytes.
 
     Args:
-        path: of the safetensors file.
         state: from `nn.Module.state_dict` or `snapshot`.
         training: the parameters of the training.
         data_sha256: of its data, see `petseg.data.fingerprint`.

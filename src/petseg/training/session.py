@@ -62,11 +62,7 @@ class Checkpointer:
             raise signals.Interrupted(self.watch.signal or signal.SIGTERM, str(state))
 
     def save(self, state: TrainingState) -> None:
-        """Saves a checkpoint.
-
-        Raises:
-            PetsegError: the disk is full.
-        """
+        """Saves a checkpoint; raises PetsegError if the disk is full."""
         if self.world.is_main:
             with self.watch.saving():
                 self.store.save(state.state_dict())
@@ -74,24 +70,16 @@ class Checkpointer:
 
 @contextmanager
 def open_session(training: Training, plan: Plan, data_sha256: str) -> Iterator[tuple[World, Checkpointer]]:
-    """Yields the processes and the checkpointer of a training. Its checkpoints are removed at the end,
-    unless there was an error.
+    """Yields the processes and the checkpointer of a training; removes its checkpoints at the end, unless it failed.
 
-    If another process runs the same training, this one waits for it.
-
-    Args:
-        data_sha256: of the data, see `petseg.data.fingerprint`.
+    If another process runs the same training, with data of the same `petseg.data.fingerprint`, this one waits for it.
 
     Raises:
         PetsegError: memory ran out, or another process died.
     """
     folder = checkpoint_folder() / f"{training.network}-{fingerprint(training, data_sha256)}"
     at_once = training.micro_batch or training.batch_size
-    with (
-        signals.watch() as watch,
-        distributed.join(plan.device) as world,
-        exclusive(folder, world),
-    ):
+    with signals.watch() as watch, distributed.join(plan.device) as world, exclusive(folder, world):
         store = checkpoints.Checkpoints(folder, checkpoints.interval())
         with explain_out_of_memory(plan, at_once, training.image_size, memory_remedies(training)):
             yield world, Checkpointer(store, watch, world)
