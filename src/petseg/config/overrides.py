@@ -54,11 +54,7 @@ def parse(text: str, place: str) -> Source:
 
 
 def override(text: str) -> Source:
-    """Reads `key=value`, with a dotted key and a YAML value.
-
-    Raises:
-        ParamsError: the text has another form.
-    """
+    """Reads `key=value`, with a dotted key and a YAML value; raises ParamsError if the text has another form."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ParamsError(f"{text!r} is not an override; write key=value, for example lr=1e-4.")
@@ -172,10 +168,7 @@ for _tag, _pattern, _first in (
 
 
 def parse_yaml(text: str, place: str) -> Any:
-    """Python values of a YAML 1.2 text.
-
-    Args:
-        place: where the text comes from, for the error.
+    """Python values of a YAML 1.2 text, which comes from `place`.
 
     Raises:
         ParamsError: the text is not YAML, or a key occurs twice.

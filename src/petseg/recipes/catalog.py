@@ -69,11 +69,7 @@ def _committed_text(path: Path) -> str | None:
 
 
 def table(path: Path = PARAMS) -> str:
-    """A table of all recipes: the most important values of each, and the first line of its description.
-
-    Raises:
-        ParamsError: a recipe or `path` is wrong.
-    """
+    """A table of all recipes: main values, first line of the description; raises the ParamsError of `sources`."""
     rows = [COLUMNS, *(_row(name, path) for name in recipe_names(path.parent))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
@@ -104,10 +100,7 @@ def show(name: str, path: Path = PARAMS) -> str:
     """The description of a recipe, and all its parameters as a comparison with params.yaml as committed.
 
     Values that differ are preceded by `+`, those of params.yaml by `-`; other lines are indented to match. `default` is
-    shown unchanged.
-
-    Raises:
-        ParamsError: see `sources`.
+    shown unchanged. Raises the ParamsError of `sources`.
     """
     text = _text(name, path)
     if name == DEFAULT:

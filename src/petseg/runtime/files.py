@@ -89,9 +89,5 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Writes indented JSON atomically, keys in the given order.
-
-    Raises:
-        ValueError: a number is NaN or infinite.
-    """
+    """Writes indented JSON atomically, keys in the given order; raises ValueError for a NaN or infinite number."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

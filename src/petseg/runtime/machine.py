@@ -30,11 +30,7 @@ _NUMBERS = {  # environment variables: type and range
 
 
 def check_environment() -> None:
-    """Checks the environment variables PETSEG_*, whether or not this machine or stage uses them.
-
-    Raises:
-        PetsegError: one of them has an invalid value.
-    """
+    """Raises PetsegError if a variable PETSEG_* is invalid, whether or not this machine or stage uses it."""
     for name in _NUMBERS:
         number(name)
     device = os.environ.get("PETSEG_DEVICE", "")
