@@ -53,10 +53,7 @@ def split(trainval: Sequence[Entry], test: Sequence[Entry], rule: str, seed: int
 def write_table(assignments: Sequence[Assignment], sizes: Iterable[tuple[int, int]], path: str | Path = TABLE) -> None:
     """Writes a CSV file with COLUMNS, one line per image in the order of `assignments`, atomically.
 
-    Args:
-        assignments: as returned by `split`.
-        sizes: original (width, height) of each image, in pixels.
-        path: of the CSV file.
+    `sizes` has the original (width, height) of each image, in pixels.
     """
     rows = [
         (entry.name, split_name, entry.breed, entry.species, width, height)
@@ -67,11 +64,7 @@ def write_table(assignments: Sequence[Assignment], sizes: Iterable[tuple[int, in
 
 
 def read_table(path: str | Path = TABLE) -> pd.DataFrame:
-    """Reads a table written by `write_table`: COLUMNS, int64 for width and height, text for the others.
-
-    Raises:
-        DataError: the file is missing.
-    """
+    """Reads COLUMNS, int64 for width and height, text for the others; raises DataError if the file is missing."""
     types: dict[Hashable, str] = {**dict.fromkeys(COLUMNS, "str"), "width": "int64", "height": "int64"}
     try:
         return pd.read_csv(path, dtype=types, keep_default_na=False)

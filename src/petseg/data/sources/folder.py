@@ -119,9 +119,9 @@ def _write_lists(source: Path, names: list[str], raw: Path) -> list[str]:
 
 
 def _read_list(path: Path, names: Collection[str]) -> list[str]:
-    """The lines of the user's list in the official format, and empty ones for those without a name.
+    """The lines of the user's list in the official format; blank lines and comments become empty lines.
 
-    The user's lines are in that format, or have only a name, which may have a suffix.
+    The user's lines may have only a name, which may have a suffix.
     """
     lines: list[str] = []
     for number, line in layout.list_lines(path):
