@@ -37,12 +37,7 @@ def report_b(size: int) -> Policy:
     Values that it does not state are the library's defaults: brightness and contrast ±20 %, then brightness, contrast
     and saturation ±20 % and any hue.
     """
-    return [
-        A.HorizontalFlip(p=0.5),
-        A.RandomBrightnessContrast(p=0.5),
-        A.ColorJitter(p=0.5),
-        A.Rotate(limit=15, p=0.5),
-    ]
+    return [A.HorizontalFlip(p=0.5), A.RandomBrightnessContrast(p=0.5), A.ColorJitter(p=0.5), A.Rotate(limit=15, p=0.5)]
 
 
 def report_c(size: int) -> Policy:

@@ -34,8 +34,7 @@ def samples(pictures: Sequence[Picture], theme: Theme) -> Figure:
 def extremes(pictures: dict[str, dict[str, Picture]], theme: Theme) -> Figure:
     """Draws one row per network: its best, median and worst image, each beside the prediction.
 
-    Args:
-        pictures: by network, then by rank.
+    `pictures` has a dict by rank for each network.
     """
     figure = Figure(figsize=(0.5 + 1.12 * SIDE * 6, 0.75 + 1.3 * SIDE * len(pictures)), layout="constrained")
     # A narrow empty column after each pair of tiles keeps the pairs together.

@@ -14,10 +14,7 @@ TILE = 256  # pixels per side: sharp on a phone, small in a file
 # Yellow and magenta differ in lightness, so they can be distinguished with every kind of color blindness; neither is
 # the color of a network.
 FALSE_POSITIVE, FALSE_NEGATIVE = "#ffd60a", "#e0218a"
-ERRORS = {
-    "false positive: background": FALSE_POSITIVE,
-    "false negative: missed foreground": FALSE_NEGATIVE,
-}
+ERRORS = {"false positive: background": FALSE_POSITIVE, "false negative: missed foreground": FALSE_NEGATIVE}
 
 
 @dataclass(frozen=True)
