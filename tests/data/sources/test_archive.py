@@ -44,13 +44,13 @@ def test_a_hard_link_inside_becomes_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "out/images/b.jpg").read_bytes() == b"content"
 
 
-@pytest.mark.parametrize("name", ["/tmp/petseg_escaped", "../escaped", "images/../../escaped"])
+@pytest.mark.parametrize("name", ["{tmp_path}/escaped", "../escaped", "images/../../escaped"])
 def test_a_path_outside_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    name = name.format(tmp_path=tmp_path)
     path = pack(tmp_path / "a.tar.gz", member(name))
     with pytest.raises(DataError, match=f"^{path} is not safe to unpack: it holds {name};"):
         archive.extract(path, tmp_path / "out")
     assert contents(tmp_path) == {"a.tar.gz"}
-    assert not Path("/tmp/petseg_escaped").exists()
 
 
 @pytest.mark.parametrize("target", ["../secret", "/etc/passwd"])
