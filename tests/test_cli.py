@@ -111,20 +111,13 @@ def test_recipes_are_listed_shown_and_applied(project):
     assert "\nimage_size: 256 " in (project.folder / "params.yaml").read_text()
 
 
-@pytest.mark.parametrize("name", ["a", "c", "default"])
-def test_run_passes_the_values_that_differ_to_dvc(project, name):
-    project.petseg("recipe", "run", name)
-    [call] = project.calls()
-    assert call[:3] == ["exp", "run", "--name"]
-    assert call[3].startswith(f"{name}-")
-    assert "--queue" not in call
-    assert given(call) == differing(name)
-
-
-def test_overrides_win_over_the_recipe_and_are_passed_once(project):
+def test_run_passes_the_recipe_and_the_overrides_that_win_over_it_to_dvc(project):
     overrides = ["-S", "epochs=1", "--set-param", "unet.width=8", "-S", "epochs=2", "-S", "data.path='a b, c'"]
     project.petseg("recipe", "run", "d", *overrides)
     [call] = project.calls()
+    assert call[:3] == ["exp", "run", "--name"]
+    assert call[3].startswith("d-")
+    assert "--queue" not in call
     assert given(call) == differing("d") | {"epochs": 2, "unet.width": 8, "data.path": "a b, c"}
 
 
@@ -154,10 +147,7 @@ def test_a_sweep_is_passed_on_as_written(project):
     [
         (["a", "oxfrod"], "recipes/oxfrod.yaml does not exist; the nearest recipe is oxford."),
         (["a", "d", "-S", "loss.bce=1"], "params.yaml with recipes/d.yaml -S loss.bce=1: unet.classes is 2, but"),
-        (
-            ["a", "-S", "unet.widthh=8"],
-            "-S unet.widthh=8: unet.widthh is not a parameter; ",
-        ),
+        (["a", "-S", "unet.widthh=8"], "-S unet.widthh=8: unet.widthh is not a parameter; "),
         (["c", "-S", "epochs=1"], "-S epochs=1: unet trains for 1 epochs, but schedule.name is plateau"),
         (["a", "-S", "seed"], "'seed' is not an override"),
     ],
@@ -206,22 +196,7 @@ def test_ctrl_c_ends_a_command_with_the_status_of_the_signal(project):
     assert done.stderr.startswith("error: stopped by SIGINT")
 
 
-TEXTS = (
-    "null",
-    "true",
-    "1e-4",
-    "",
-    "a b",
-    "it's",
-    "x,y",
-    "[a]",
-    "{b}",
-    "C:\\",
-    "a\\'b",
-    "\\\\",
-    "ä",
-    "s3://x/~y?a=b#c",
-)
+TEXTS = "null", "true", "1e-4", "", "a b", "it's", "x,y", "[a]", "{b}", "C:\\", "a\\'b", "\\\\", "ä", "s3://x/~y?a=b#c"
 
 
 @pytest.mark.parametrize("value", [None, True, False, 3, 0.5, 1e-05, [], ["file:///a b", "c"], *TEXTS])

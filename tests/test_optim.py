@@ -131,15 +131,6 @@ def test_plateau_is_torchs(patience):
     assert len(lowered) > 2
 
 
-def test_only_plateau_depends_on_the_validation_loss():
-    for name in ("constant", "cosine", "one_cycle"):
-        schedule = schedule_of(name, 9, 1)
-        before = rates(schedule, 9, 1)
-        for _ in range(9):
-            schedule.end_epoch(1.0)
-        assert rates(schedule, 9, 1) == before
-
-
 @pytest.mark.parametrize("name", ["constant", "cosine", "plateau"])
 def test_warm_up_is_a_line_from_zero_over_the_first_epochs(name):
     plain = rates(schedule_of(name, 6, 4), 6, 4)

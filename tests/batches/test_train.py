@@ -73,27 +73,6 @@ def test_a_last_batch_of_one_sample_is_dropped():
     assert EpochSampler(1, 4, seed=1, epochs=1).sizes == []
 
 
-def test_iteration_starts_anywhere():
-    sampler = EpochSampler(9, 4, seed=1, epochs=3)
-    every = list(sampler)
-    for position in range(6):
-        sampler.epoch, sampler.step = divmod(position, 2)
-        assert list(sampler) == every[position:]
-    sampler.epoch, sampler.step = 1, 2  # only the validation of the epoch is left
-    assert list(sampler) == every[4:]
-    sampler.epoch, sampler.step = 3, 0
-    assert list(sampler) == []
-
-
-@pytest.mark.parametrize("size", [2, 3, 4])
-def test_processes_share_each_batch(size):
-    whole = list(EpochSampler(10, 4, seed=1, epochs=2))
-    shares = [list(EpochSampler(10, 4, 1, 2, rank, size)) for rank in range(size)]
-    for batch, *parts in zip(whole, *shares, strict=True):
-        assert sorted(key for part in parts for key in part) == sorted(batch)
-        assert max(map(len, parts)) - min(map(len, parts)) <= 1
-
-
 def test_a_process_without_a_sample_gets_an_empty_batch():
     batches = list(loader(dataset(), EpochSampler(7, 2, 3, 1, rank=3, world_size=4), 0, pin_memory=False))
     shapes = [(image.shape, image.dtype, mask.shape, mask.dtype) for image, mask in batches]

@@ -40,35 +40,23 @@ def test_equal_trainings_have_equal_names_and_different_ones_differ():
     assert len(set(names)) == len(names)
     assert system().experiment(lengths, 0).name == names[0]
     assert names[0].startswith("c-0123456-")
+    assert {"unet.epochs=5", "resnet34_unet.epochs=7", "seed=1"} <= set(system().experiment(lengths, 1).settings)
 
 
-def test_epochs_and_seed_reach_the_training():
-    settings = system().experiment({"unet": 5, "resnet34_unet": 7}, 2).settings
-    assert {"unet.epochs=5", "resnet34_unet.epochs=7", "seed=2"} <= set(settings)
+@pytest.mark.parametrize(
+    ("seconds", "capped", "epochs"), [(154, False, (100, 300)), (154, True, None), (1, False, (2, 2))]
+)
+def test_number_of_epochs_that_fit(monkeypatch, seconds, capped, epochs):
+    """Trainings take 4 seconds to start, and then 1.5 (UNet) and 0.5 seconds (ResNet34-UNet) per epoch."""
 
-
-@pytest.fixture
-def stopwatch(monkeypatch):
-    """Trainings that take 4 seconds to start, and then 1.5 (UNet) and 0.5 seconds (ResNet34-UNet) per epoch."""
-
-    def seconds(systems, epochs, jobs):
+    def training_seconds(systems, epochs, jobs):
         return [{"unet": 4 + 1.5 * each["unet"], "resnet34_unet": 4 + 0.5 * each["resnet34_unet"]} for each in epochs]
 
-    monkeypatch.setattr(systems, "training_seconds", seconds)
-
-
-def test_number_of_epochs_that_fit(stopwatch):
-    assert systems.epochs_that_fit([system()], 154, capped=False, jobs=1) == [{"unet": 100, "resnet34_unet": 300}]
-
-
-def test_at_most_the_epochs_of_the_recipe(stopwatch):
-    most = system().params.training("unet").epochs
+    monkeypatch.setattr(systems, "training_seconds", training_seconds)
+    most = system().params.training("unet").epochs  # of the recipe
     assert most < 100
-    assert systems.epochs_that_fit([system()], 154, capped=True, jobs=1) == [dict.fromkeys(BOTH, most)]
-
-
-def test_at_least_two_epochs(stopwatch):
-    assert systems.epochs_that_fit([system()], 1, capped=False, jobs=1) == [dict.fromkeys(BOTH, 2)]
+    expected = dict(zip(BOTH, epochs or (most, most), strict=True))
+    assert systems.epochs_that_fit([system()], seconds, capped, jobs=1) == [expected]
 
 
 class Queue:
@@ -116,37 +104,20 @@ def two():
     return [system().experiment(dict.fromkeys(BOTH, 5), seed) for seed in (0, 1)]
 
 
-def test_a_second_call_repeats_nothing(queue):
-    queue = queue()
+@pytest.mark.parametrize(
+    ("state", "queued"), [(None, [0, 1]), ("Success", [1]), ("Queued", [1]), ("Failed", [0, 1]), ("Running", [0, 1])]
+)
+def test_experiments_are_queued_unless_they_wait_or_have_succeeded(queue, state, queued):
+    """Without a worker, `Running` is left from a worker that was killed."""
+    earlier = {two()[0].name: state} if state else {}
+    queue = queue(failed="Failed", running="Running", **earlier)
     systems.run_all(two(), jobs=1)
-    assert queue.queued() == [each.name for each in two()]
+    assert sorted(set(queue.queued())) == sorted(two()[number].name for number in queued)
+    assert (queue.states["failed"], queue.states["running"]) == ("Failed", "Running")  # not of this comparison
     queue.calls.clear()
     systems.run_all(two(), jobs=1)
     assert queue.queued() == []
-
-
-def test_queued_experiments_are_not_queued_again_and_others_are_left_alone(queue):
-    queue = queue(**{two()[0].name: "Queued", "other": "Failed"})
-    systems.run_all(two(), jobs=1)
-    assert queue.queued() == [two()[1].name]
-    assert queue.states["other"] == "Failed"
-
-
-def test_experiments_that_failed_in_an_earlier_call_are_tried_again(queue):
-    queue = queue(**{two()[0].name: "Failed"})
-    systems.run_all(two(), jobs=1)
-    assert queue.queued() == [each.name for each in two()]
-
-
-def test_running_experiments_without_a_worker_are_queued_again(queue):
-    queue = queue(**{two()[0].name: "Running", "other": "Running"})
-    systems.run_all(two(), jobs=1)
-    assert two()[0].name in queue.queued()
-    assert queue.states["other"] == "Running"
-
-
-def test_running_experiments_with_a_worker_are_left_alone(queue):
-    queue = queue(workers=1, **{two()[0].name: "Running"})
+    queue.workers, queue.states[two()[0].name] = 1, "Running"
     assert systems.stranded([two()[0].name]) == []
 
 
@@ -193,9 +164,6 @@ def test_dice_is_a_mean_over_seeds_with_its_standard_deviation(result):
     assert result.dice(0) == "0.6000 ± 0.2828"  # of 0.4 and 0.8
     assert result.dice(1) == "0.4500 ± 0.2121"  # of 0.3 and 0.6
     assert result.final_valid_dice() == pytest.approx(0.6)
-
-
-def test_one_seed_has_no_spread(result):
     assert systems.Result("unet", system(), result.runs[:1]).dice(0) == "0.4000"
 
 

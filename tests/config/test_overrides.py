@@ -32,8 +32,3 @@ def test_a_key_that_occurs_twice_is_an_error_as_in_dvc(text):
         dvc_parse_yaml(text, "x")
     with pytest.raises(ParamsError, match="occurs twice"):
         parse_yaml(text, "x")
-
-
-def test_an_error_names_the_line():
-    with pytest.raises(ParamsError, match="not valid YAML, line 2"):
-        parse_yaml("a: [1,\nb: 2", "x")

@@ -6,7 +6,6 @@ import pytest
 
 from petseg.config import params, stage
 from petseg.config.networks import NETWORKS
-from petseg.config.training import Training
 from petseg.runtime.errors import ParamsError
 from support.paths import COMMITTED
 
@@ -46,15 +45,6 @@ def test_the_comments_give_the_range_of_every_number():
             given[key] = (float(match[1]), 2**32 - 1 if "^" in match[2] else float(match[2]))
     shared = {f"{network}.{key}" for network in NETWORKS for key in ("lr", "epochs", "batch_size")}
     assert given == {key: limits for key, limits in ranges(schema, schema) if key not in shared}
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [("1e-4", 1e-4), ("1e-05", 1e-5), ("1E-3", 1e-3), ("0.01", 0.01), ("2.5e-4", 2.5e-4)]
-)
-def test_notations_of_a_learning_rate(file, text, value):
-    file.write_text(re.sub(r"(?m)^lr: \S+", f"lr: {text}", file.read_text()))
-    assert params.load(file).lr == value
-    assert params.load(COMMITTED, overrides=[f"unet.lr={text}"]).unet.lr == value
 
 
 @pytest.mark.parametrize(
@@ -122,12 +112,6 @@ def test_a_misspelled_key_is_reported_before_the_missing_one(file):
         params.load(file)
 
 
-def test_parameters_are_frozen():
-    p = params.load(COMMITTED)
-    with pytest.raises(ValueError, match="frozen"):
-        p.lr = 1.0
-
-
 def test_a_networks_own_value_wins_over_the_shared_one():
     p = params.load(COMMITTED, overrides=["lr=1e-3", "unet.lr=1e-4", "resnet34_unet.epochs=7", "unet.width=12"])
     assert (p.training("unet").lr, p.training("resnet34_unet").lr) == (1e-4, 1e-3)
@@ -154,18 +138,6 @@ def test_image_size_must_fit_both_networks(overrides, accepted):
     else:
         with pytest.raises(ParamsError, match=r"image_size is .*, but resnet34_unet needs a multiple of"):
             params.load(COMMITTED, overrides=overrides)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_training_has_the_whole_architecture(name):
-    two = ["unet.classes=2", "resnet34_unet.classes=2", "loss.bce=0", "loss.cross_entropy=1"]
-    p = params.load(COMMITTED, overrides=[f"{name}.padding=reflect", *two, "image_size=128"])
-    section, record = getattr(p, name).model_dump(), p.training(name).model_dump()
-    assert section["padding"] == "reflect"
-    assert {key: record[key] for key in section} == section | {
-        key: record[key] for key in ("lr", "epochs", "batch_size")
-    }
-    assert Training.model_fields.keys().isdisjoint(getattr(p, name).architecture())
 
 
 def test_a_recipe_wins_over_the_file_and_overrides_win_over_the_recipe(file):

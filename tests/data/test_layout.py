@@ -57,11 +57,7 @@ def test_a_name_without_number_has_no_breed(tmp_path):
 @pytest.mark.parametrize("name", ["trainval.txt", "test.txt"])
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [
-        (None, "does not exist"),
-        (b"# x\n\n", "lists no image"),
-        (b"\xff\xfe\x00pug", "cannot be read as text"),
-    ],
+    [(None, "does not exist"), (b"# x\n\n", "lists no image"), (b"\xff\xfe\x00pug", "cannot be read as text")],
 )
 def test_missing_empty_and_binary_lists(tmp_path, name, content, reason):
     path = write_raw(tmp_path) / "annotations" / name
@@ -109,19 +105,3 @@ def test_missing_files_of_a_listed_image(tmp_path, name, path_of, list_name):
     missing.unlink()
     cure = f"add it, or remove {name} from {tmp_path}/annotations/{list_name}."
     assert error(tmp_path) == f"{missing} does not exist; {cure}"
-
-
-def test_the_first_of_several_missing_files_is_named_and_the_others_counted(tmp_path):
-    write_raw(tmp_path)
-    for name in ("Egyptian_Mau_3", "american_bulldog_12"):
-        layout.image_path(tmp_path, name).unlink()
-    assert error(tmp_path).startswith(f"{tmp_path}/images/american_bulldog_12.jpg (and 1 more) does not exist")
-
-
-def test_unlisted_files_are_ignored(tmp_path):
-    before = layout.check(write_raw(tmp_path))
-    for name in ("._Abyssinian_1.jpg", "Abyssinian_100.mat", "Bengal_5.jpg", "Thumbs.db"):
-        (tmp_path / "images" / name).write_bytes(b"junk")
-    for name in ("._trimaps", "trimaps/._Abyssinian_1.png", "trimaps/Bengal_6.png", "list.txt"):
-        (tmp_path / "annotations" / name).write_bytes(b"\xff junk")
-    assert layout.check(tmp_path) == before

@@ -77,14 +77,6 @@ def test_packed_arrays_equal_the_resized_images(tmp_path, raw, assignments, monk
     assert counts == {"train": 20, "valid": 3, "test": 5}
 
 
-def test_files_do_not_depend_on_workers_or_chunks(tmp_path, raw, assignments, monkeypatch):
-    sizes = pack_into(tmp_path / "one", raw, assignments, 16)
-    monkeypatch.setattr(pack, "CHUNK", 3)
-    assert pack_into(tmp_path / "two", raw, assignments, 16, workers=3) == sizes
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
-    assert len(contents(tmp_path / "one")) == 7
-
-
 def test_memory_is_bounded_by_a_chunk(tmp_path, raw, assignments, monkeypatch):
     size, held = 128, 4
     monkeypatch.setattr(pack, "CHUNK", held)
@@ -188,13 +180,3 @@ def test_stage_on_real_images(mini):
     first = table[table["split"] == "test"]["name"].iloc[0]
     with Image.open(layout.image_path(mini / "data/raw", first)) as image:
         np.testing.assert_array_equal(photos[0], np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR)))
-
-
-@pytest.mark.parametrize(("name", "kind"), [("Abyssinian_5", "PNG"), ("Abyssinian_34", "GIF")])
-def test_real_images_that_are_not_jpeg(mini, name, kind):
-    raw = mini / "data/raw"
-    image, trimap = images.read_pair(layout.image_path(raw, name), layout.trimap_path(raw, name))
-    with Image.open(layout.image_path(raw, name)) as opened:
-        assert opened.format == kind
-        np.testing.assert_array_equal(image, np.asarray(opened.convert("RGB")))
-    assert image.shape[:2] == trimap.shape

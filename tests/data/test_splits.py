@@ -96,12 +96,6 @@ def test_table_round_trip(tmp_path):
     assert table["height"].dtype == "int64"
 
 
-def test_a_table_needs_a_size_for_each_image(tmp_path):
-    with pytest.raises(ValueError, match="zip"):
-        splits.write_table([Assignment(Entry("a_1", "a", "cat"), "train")], [], tmp_path / "splits.csv")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_missing_table(tmp_path):
     with pytest.raises(DataError, match=r"splits\.csv does not exist; run `dvc repro split`"):
         splits.read_table(tmp_path / "splits.csv")

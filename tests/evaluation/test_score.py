@@ -85,15 +85,6 @@ def test_loss_is_the_mean_over_batches_weighted_by_their_images(network):
     assert scored(images, trimaps, network).loss == pytest.approx(total / 5)
 
 
-def test_empty_masks():
-    """Both empty: every score is 1. Nothing predicted, or nothing to find: precision or recall is 0, as is Dice."""
-    images, trimaps = np.zeros((3, 8, 8, 3), np.uint8), np.full((3, 8, 8), 2, np.uint8)
-    trimaps[1, 2, 2] = 1  # a pet, not predicted
-    images[2, 2, 2] = 255  # predicted, no pet
-    scores = scored(images, trimaps).scores
-    assert all(values.tolist() == [1, 0, 0] for values in scores.values())
-
-
 def test_a_logit_of_zero_is_background():
     images, trimaps = np.full((1, 8, 8, 3), 100, np.uint8), np.full((1, 8, 8), 2, np.uint8)
     found = scored(images, trimaps)

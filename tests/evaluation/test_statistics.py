@@ -16,11 +16,6 @@ def test_interval_is_deterministic():
     assert bootstrap_interval(values, 1000) == bootstrap_interval(values, 1000)
 
 
-def test_interval_of_equal_values_is_that_value():
-    assert bootstrap_interval(np.array([0.7]), 100) == (0.7, 0.7)
-    assert bootstrap_interval(np.full(5, 0.25), 100) == (0.25, 0.25)
-
-
 def test_summary_has_means_over_images_and_the_loss():
     dice = np.array([0.5, 1.0, 0.9])
     scores = {"dice": dice, "iou": dice - 0.1, "precision": dice, "recall": dice, "dice_original": dice - 0.2}

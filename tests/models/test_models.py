@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from petseg import models
@@ -19,8 +18,8 @@ every_network = pytest.mark.parametrize("variant", EVERY.values(), ids=EVERY)
 every_report = pytest.mark.parametrize("variant", VARIANTS.values(), ids=VARIANTS)
 
 
-def small(variant, seed=0):
-    torch.manual_seed(seed)
+def small(variant):
+    torch.manual_seed(0)
     return models.build(variant.name, variant.load(width=8))
 
 
@@ -63,24 +62,6 @@ def test_size_multiple_is_the_smallest_possible(variant):
 
 
 @every_network
-def test_logits_of_an_image_do_not_depend_on_its_batch(variant):
-    network = small(variant)
-    network(pixels(8, 64, 64))  # moves the running statistics away from their initial values
-    network.eval()
-    images = pixels(3, 64, 64)
-    torch.testing.assert_close(network(images)[1:2], network(images[1:2]), rtol=1e-4, atol=1e-5)
-
-
-@every_network
-def test_outputs_are_logits_not_probabilities(variant):
-    network = small(variant).eval()
-    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
-    for level in (50, -50):
-        last.bias.data.fill_(level)
-        assert (network(pixels(1, 64, 64)) - level).abs().max() < 40
-
-
-@every_network
 def test_every_parameter_gets_a_gradient(variant):
     network = small(variant)
     network(pixels(4, 64, 64)).square().mean().backward()
@@ -117,17 +98,6 @@ def test_channels_last_gives_the_same(variant):
     expected = network(images)
     network = network.to(memory_format=torch.channels_last)
     torch.testing.assert_close(network(images.contiguous(memory_format=torch.channels_last)), expected)
-
-
-@every_network
-def test_state_dict_round_trip(variant):
-    first, second = small(variant, seed=1), small(variant, seed=2)
-    first(pixels(4, 64, 64))
-    first.normalize.mean.add_(3)  # the normalization is saved, too
-    images = pixels(2, 64, 64)
-    assert not torch.equal(first.eval()(images), second.eval()(images))
-    second.load_state_dict(first.state_dict())
-    assert torch.equal(first.eval()(images), second.eval()(images))
 
 
 @every_report

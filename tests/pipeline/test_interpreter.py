@@ -62,20 +62,15 @@ def test_without_activation_the_projects_own_environment_is_used(project, system
     assert run(project, system, *RUN).stdout == f"own {ARGUMENTS}\n"
 
 
-def test_an_activated_environment_comes_first(project, system):
-    interpreter(project / ".venv/bin/python", "own")
-    interpreter(system / "python", "activated")
-    assert run(project, system, *RUN).stdout == f"activated {ARGUMENTS}\n"
-
-
-def test_python3_is_the_last_choice(project, system):
+def test_the_order_of_interpreters(project, system, tmp_path):
     interpreter(system / "python3", "python3")
     assert run(project, system, *RUN).stdout == f"python3 {ARGUMENTS}\n"
-
-
-def test_a_queued_experiment_uses_the_environment_of_the_project(project, system, tmp_path):
-    interpreter(tmp_path / "main" / ".venv/bin/python", "main")
+    interpreter(tmp_path / "main/.venv/bin/python", "main")  # of a project whose queue runs this experiment
     assert run(project, system, *RUN, DVC_ROOT=str(tmp_path / "main")).stdout == f"main {ARGUMENTS}\n"
+    interpreter(project / ".venv/bin/python", "own")
+    assert run(project, system, *RUN).stdout == f"own {ARGUMENTS}\n"
+    interpreter(system / "python", "activated")
+    assert run(project, system, *RUN).stdout == f"activated {ARGUMENTS}\n"
 
 
 def test_without_any_suitable_interpreter_it_is_an_error(project, system):

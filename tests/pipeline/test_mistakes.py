@@ -10,7 +10,7 @@ OUTPUTS = ("models/unet.safetensors", "metrics/train_unet.json", "plots/train/un
 def test_after_mistakes_in_the_parameters_all_results_come_back(project):
     before = project.read(*OUTPUTS)
     for old, new, message in (
-        ("\nlr: 5e-3", "\nlr: 5", "params.yaml: lr is 5: "),
+        ("\nlr: 0.005", "\nlr: 5", "params.yaml: lr is 5: "),
         ("\n  width: 8", "\n  widht: 8", "unet.widht is not a parameter; the nearest one is unet.width."),
     ):
         project.edit("params.yaml", old, new)

@@ -3,11 +3,10 @@
 import shutil
 
 import pytest
-import yaml
 
 from petseg.config import params
 from support.paths import ROOT
-from support.project import Project, finished_experiments, ran, wait_until
+from support.project import Project, ran
 
 COPYING = "stages: {copy: {cmd: cp params.yaml seen.yaml, params: [%s], metrics: [seen.yaml: {cache: false}]}}\n"
 
@@ -50,15 +49,3 @@ def test_the_values_of_a_recipe_arrive_as_apply_writes_them_and_run_once(copying
         petseg(copying, "recipe", "apply", "default")
         assert copying.git("status", "--porcelain", "params.yaml") == ""
     assert ran(petseg(copying, "recipe", "run", "d")) == []
-
-
-def test_several_recipes_run_in_the_background(copying):
-    assert "`dvc queue status` lists them" in petseg(copying, "recipe", "run", "a", "default", "-S", "epochs=7")
-    assert copying.git("status", "--porcelain") == ""
-    wait_until(lambda: len(finished_experiments(copying)) == 2)
-    seen = {}
-    for ref in finished_experiments(copying):
-        recipe = ref.rpartition("/")[2].partition("-")[0]
-        values = yaml.safe_load(copying.git("show", f"{ref}:seen.yaml"))
-        seen[recipe] = (values["image_size"], values["epochs"])
-    assert seen == {"a": (256, 7), "default": (64, 7)}

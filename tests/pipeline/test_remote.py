@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.project import HANG, Project, metrics, ran, wait_until
+from support.project import HANG, Project, ran, wait_until
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")  # sshd must be called by its full path
 CONFIG = """
@@ -124,25 +124,3 @@ def test_a_fresh_clone_pulls_everything_and_has_nothing_to_do(machines):
     assert ran(second.dvc("repro")) == []
     assert "in sync" in second.dvc("status", "--cloud")
     assert second.git("status", "--porcelain") == ""
-
-
-def test_without_the_key_the_server_refuses(machines, tmp_path):
-    _, second = machines
-    stranger = with_own_home(Project(tmp_path / "stranger", tmp_path / "site"))
-    second.git("clone", "--quiet", str(second.folder), str(stranger.folder))
-    key = tmp_path / "other_key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    stranger.dvc("remote", "modify", "--local", "lab", "keyfile", str(key))
-    assert "Permission denied" in stranger.dvc("pull", status=1)
-    assert not (stranger.folder / "models/unet.safetensors").exists()
-
-
-def test_an_experiment_of_one_machine_is_applied_on_another_without_running_again(machines):
-    first, second = machines
-    assert ran(first.dvc("exp", "run", "--name", "resampled", "-S", "evaluate.bootstrap=200")) == ["evaluate", "report"]
-    first.dvc("exp", "push", "origin", "resampled")
-    second.dvc("exp", "pull", "origin", "resampled")
-    second.dvc("exp", "apply", "resampled")
-    assert metrics(second) == metrics(first)
-    assert second.git("diff", "--stat", "params.yaml") != ""
-    assert ran(second.dvc("repro")) == []

@@ -92,11 +92,15 @@ def test_a_stage_lists_exactly_the_modules_that_it_imports(finished, record, sta
         for path in imported
         if not is_below(path, "src/petseg/runtime") and (Path(path).name != "__init__.py" or holds_code(ROOT / path))
     }
+    check_list(listed, needed, [path for path in listed if path.startswith("src/")], imported)
+
+
+def check_list(listed, needed, needs_use, used):
+    """Checks that dvc.yaml lists what a stage needs, and that the stage uses what must be used."""
     missing = {path for path in needed if not any(is_below(path, each) for each in listed)}
-    assert not missing, f"{stage} imports them, and dvc.yaml does not list them"
-    listed_source = [path for path in listed if path.startswith("src/")]
-    unused = [each for each in listed_source if not any(is_below(path, each) for path in imported)]
-    assert not unused, f"{stage} lists them in dvc.yaml, and does not import them"
+    assert not missing, "the stage needs them, and dvc.yaml does not list them"
+    unused = [each for each in needs_use if not any(is_below(path, each) for path in used)]
+    assert not unused, "dvc.yaml lists them, and the stage does not use them"
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -108,10 +112,7 @@ def test_a_stage_lists_exactly_the_data_that_it_reads(record, stage):
     read = {path for path in read if ".part" not in path}  # outputs before they are complete
     if stage == "evaluate":  # safetensors does not open files through Python
         read |= {f"models/{name}.safetensors" for name in NETWORKS}
-    missing = {path for path in read if not any(is_below(path, each) for each in listed)}
-    assert not missing, f"{stage} reads them, and dvc.yaml does not list them"
-    unused = [each for each in listed if not any(is_below(path, each) for path in read)]
-    assert not unused, f"{stage} lists them in dvc.yaml, and does not read them"
+    check_list(listed, read, listed, read)
 
 
 class Asked(Exception):  # noqa: N818, it is not an error
@@ -219,10 +220,7 @@ def test_the_machine_and_the_precision_of_training_and_scoring_are_recorded(fini
     assert scoring["precision"] == dict.fromkeys(NETWORKS, "fp32")
     for name in NETWORKS:
         training = json.loads((finished.folder / f"models/{name}.run.json").read_text())
-        assert training["precision"] == "fp32"
-        assert {key: training[key] for key in scoring if key != "precision"} == {
-            key: value for key, value in scoring.items() if key != "precision"
-        }
+        assert {key: training[key] for key in scoring} == scoring | {"precision": "fp32"}
 
 
 def test_editing_one_network_never_retrains_the_other(project):

@@ -1,9 +1,7 @@
 """The recipes a to d against the four reports, whose values are written down here a second time, from their text."""
 
 import pytest
-import torch
 
-from petseg import models
 from petseg.config import params
 from support.paths import COMMITTED
 
@@ -102,33 +100,24 @@ D = ALL | {
 RESNET_A = {"bottleneck": "halve", "last_step": "none", "head": "transposed", "head_size": 1}
 RESNET_B = {"bottleneck": "widen", "last_step": "stage1", "head": "bilinear", "head_size": 1, "align_corners": True}
 RESNET_C = {"bottleneck": "none", "last_step": "stem", "head": "bilinear", "head_size": 1, "align_corners": False}
-RESNET_D = {
-    "pool": True,
-    "block_stride": 2,
-    "shortcut": 3,
-    "bottleneck": "narrow",
-    "decoder_width": 32,
-    "concatenate": "before",
-    "last_step": "plain",
-    "head": "bilinear",
-    "head_size": 3,
-}
-# Report, network: its values, and its number of parameters without convolution biases before a batch norm.
+RESNET_D = {"pool": True, "block_stride": 2, "shortcut": 3, "bottleneck": "narrow", "decoder_width": 32}
+RESNET_D |= {"concatenate": "before", "last_step": "plain", "head": "bilinear", "head_size": 3}
+# tests/models compares the networks themselves with the reports.
 REPORTED = {
-    ("a", "unet"): (A, 31_037_633),
-    ("a", "resnet34_unet"): (A | ENCODER | RESNET_A, 48_194_369),
-    ("b", "unet"): (B, 31_037_633),
-    ("b", "resnet34_unet"): (B | ENCODER | RESNET_B, 33_865_089),
-    ("c", "unet"): (C | {"lr": 5e-4}, 31_031_745),
-    ("c", "resnet34_unet"): (C | ENCODER | RESNET_C | {"lr": 1e-4}, 24_423_809),
-    ("d", "unet"): (D | {"batch_size": 20}, 13_391_426),
-    ("d", "resnet34_unet"): (D | RESNET_D | {"batch_size": 60}, 26_045_954),
+    ("a", "unet"): A,
+    ("a", "resnet34_unet"): A | ENCODER | RESNET_A,
+    ("b", "unet"): B,
+    ("b", "resnet34_unet"): B | ENCODER | RESNET_B,
+    ("c", "unet"): C | {"lr": 5e-4},
+    ("c", "resnet34_unet"): C | ENCODER | RESNET_C | {"lr": 1e-4},
+    ("d", "unet"): D | {"batch_size": 20},
+    ("d", "resnet34_unet"): D | RESNET_D | {"batch_size": 60},
 }
 
 
 @pytest.mark.parametrize(("report", "network"), REPORTED)
 def test_recipe_has_the_values_of_its_report(report, network):
-    reported, _ = REPORTED[report, network]
+    reported = REPORTED[report, network]
     used = params.load(COMMITTED, recipe=report).training(network).flat()
     assert {key: used[key] for key in reported} == reported
     # A value that the report does not give must be one without an effect, or the seed.
@@ -143,13 +132,6 @@ def test_recipe_has_the_values_of_its_report(report, network):
 def test_recipe_trains_and_scores_on_the_reports_data(report):
     p = params.load(COMMITTED, recipe=report)
     assert (p.data.source, p.split.rule, p.evaluate.flips) == ("oxford", "report", False)
-
-
-@pytest.mark.parametrize(("report", "network"), REPORTED)
-def test_network_has_as_many_parameters_as_its_report(report, network):
-    with torch.device("meta"):
-        built = models.build(network, params.load(COMMITTED, recipe=report))
-    assert models.count_parameters(built) == REPORTED[report, network][1]
 
 
 @pytest.mark.parametrize("recipe", ["a", "b", "c", "d", "laptop", "oxford"])

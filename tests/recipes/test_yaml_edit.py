@@ -1,7 +1,6 @@
 """Editing YAML, compared with how DVC edits it."""
 
 import pytest
-from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import modify_yaml
 
 from petseg.config.overrides import flatten, parse_yaml
@@ -60,14 +59,3 @@ def test_edits_of_the_committed_file_give_the_bytes_that_dvc_writes(tmp_path):
             section = document[sections[0]] if sections else document
             section[last] = value
     assert edited(PARAMS, EDITS) == (tmp_path / "params.yaml").read_text()
-
-
-@pytest.mark.parametrize("override", ["epochs=3", "lr=1e-5", "unet.lr=1e-4", "train.clip=1.0", "data.path='a: b'"])
-def test_one_override_of_dvc_changes_one_line_of_the_committed_file(tmp_path, override):
-    file = tmp_path / "params.yaml"
-    file.write_text(PARAMS)
-    apply_overrides(file, [override])
-    pairs = list(zip(PARAMS.splitlines(), file.read_text().splitlines(), strict=True))
-    assert sum(old != new for old, new in pairs) == 1
-    key, _, value = override.partition("=")
-    assert file.read_text() == edited(PARAMS, {key: parse_yaml(value, "x")})

@@ -11,7 +11,7 @@ import vl_convert
 
 from petseg.config.networks import NETWORKS
 from petseg.report import charts
-from petseg.report.theme import DARK, LIGHT, png, svg
+from petseg.report.theme import LIGHT, svg
 from support.paths import ROOT
 
 KEPT = {"unet": 3, "resnet34_unet": 6}
@@ -93,18 +93,6 @@ def test_the_histogram_counts_every_image_also_at_the_ends():
     assert heights == [[1, 1, 1], [0, 0, 4]]
     medians = {line.get_color(): line.get_xdata()[0] for line in axes.get_lines() if len(line.get_xdata())}
     assert medians == {LIGHT.networks["unet"]: 0.71, LIGHT.networks["resnet34_unet"]: 1.0}
-
-
-def test_equal_figures_have_equal_bytes_and_themes_differ(scores):
-    def draw(theme):
-        return charts.breeds(scores, theme)
-
-    assert png(draw) == png(draw)
-    assert b"Software" not in png(draw)
-    dark = svg(draw, DARK)
-    assert svg(draw, DARK) == dark
-    assert DARK.networks["unet"] in dark
-    assert LIGHT.networks["unet"] not in dark
 
 
 def test_a_breed_is_neither_markup_nor_formula(scores):

@@ -11,14 +11,12 @@ import pytest
 
 from petseg.config import params
 from petseg.config.networks import NETWORKS
-from petseg.config.training import LossParams
 from petseg.report import summary
 from petseg.report.inputs import load
-from petseg.report.page import Report, loss_words
+from petseg.report.page import Report
 from petseg.report.provenance import Commit, commit
 from petseg.report.theme import DARK, LIGHT
 from petseg.report.tiles import data_uri, load_picture, tile
-from support.paths import ROOT
 
 HERE = Commit("0123456789abcdef0123456789abcdef01234567", ())
 FIGURES = {f"{name}.png" for name in ("curves_dice", "curves_loss", "samples", "extremes", "breeds", "distribution")}
@@ -189,6 +187,10 @@ def test_each_chart_is_there_in_both_themes_with_all_networks(project, networks)
         (["data.source=oxford", "train.augment=none"], ["CC BY-SA 4.0", "photographs from Oxford-IIIT Pet"]),
         (["data.source=folder"], ["Image segmentation", "your own data set"]),
         (["loss.bce=0.25", "loss.dice_over=image"], ["0.25 × binary cross entropy + soft Dice loss over the image."]),
+        (
+            ["loss={bce: 0, cross_entropy: 1, dice: 2}", "unet.classes=2", "resnet34_unet.classes=2"],
+            ["Cross entropy of two classes + 2 × soft Dice loss over the batch"],
+        ),
     ],
 )
 def test_the_text_depends_on_the_parameters(project, overrides, there):
@@ -222,7 +224,8 @@ def test_one_breed_few_images_one_epoch(project, images, epochs):
     assert "The commit is unknown" in text
     figures = report.figures()
     assert figures.keys() == FIGURES
-    assert figures == report.figures()
+    assert not any(b"Software" in figure for figure in figures.values())  # with a version
+    assert (figures, report.page()) == (report.figures(), report.page())
 
 
 def test_the_commit_and_uncommitted_changes_are_stated(project):
@@ -253,13 +256,6 @@ def test_commit_looks_at_changes_of_sources_only(tmp_path):
     assert commit(tmp_path) == Commit(clean.sha, ("src/a b.py", "src/new.py"))
 
 
-def test_the_loss_in_words():
-    zero = {"bce": 0.0, "cross_entropy": 0.0, "dice": 0.0, "dice_over": "batch", "smooth": 0.0}
-    assert loss_words(LossParams(**zero | {"cross_entropy": 1.0})) == "Cross entropy of two classes"
-    text = "Binary cross entropy + 2 × soft Dice loss over the batch"
-    assert loss_words(LossParams(**zero | {"bce": 1.0, "dice": 2.0})) == text
-
-
 @pytest.mark.parametrize("networks", [1, 2, 3])
 def test_the_summary_has_each_network_and_only_a_report_that_exists(project, monkeypatch, networks):
     root, _ = project(networks=networks)
@@ -272,11 +268,3 @@ def test_the_summary_has_each_network_and_only_a_report_that_exists(project, mon
     (root / "report").mkdir()
     (root / "report/index.html").touch()
     assert re.fullmatch("Report +report/index.html", summary.summary().splitlines()[-1])
-
-
-def test_no_network_is_named_outside_the_registry():
-    files = [path for folder in ("src/petseg/report", ".dvc") for path in (ROOT / folder).rglob("*.*")]
-    sources = [path for path in files if path.suffix in (".py", ".html", ".css", ".json")]
-    assert len(sources) > 14
-    for path in sources:
-        assert not re.search("unet", path.read_text(encoding="utf-8"), re.IGNORECASE), path

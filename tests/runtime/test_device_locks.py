@@ -134,10 +134,7 @@ def test_on_a_cpu_each_thread_claims_a_core(four_gpus, monkeypatch, cores, threa
 
 @pytest.mark.parametrize(
     ("command", "threads", "hint"),
-    [
-        (["train.py", "unet"], 1, ""),
-        (["evaluate.py"], 2, "; with OMP_NUM_THREADS=1 each training uses one"),
-    ],
+    [(["train.py", "unet"], 1, ""), (["evaluate.py"], 2, "; with OMP_NUM_THREADS=1 each training uses one")],
 )
 def test_a_stage_waits_for_its_cores(tmp_path, command, threads, hint):
     """The stage has parameters but no data, so it fails as soon as it gets its cores."""

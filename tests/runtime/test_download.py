@@ -63,11 +63,7 @@ def test_a_transfer_without_progress_is_given_up_and_its_part_kept(server: Serve
 
 @pytest.mark.parametrize(
     ("part", "ranges"),
-    [
-        (b"something else", ["bytes=14-", None]),
-        (b"x" * 400_000, ["bytes=400000-", None]),
-        (CONTENT, ["bytes=300000-"]),
-    ],
+    [(b"something else", ["bytes=14-", None]), (b"x" * 400_000, ["bytes=400000-", None]), (CONTENT, ["bytes=300000-"])],
     ids=["wrong and shorter", "wrong and longer", "complete"],
 )
 def test_a_part_is_used_only_if_right(server: Server, destination: Path, part: bytes, ranges: list) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import psutil
 
 from petseg.config import params
 from petseg.config.networks import NETWORKS
+from petseg.recipes.yaml_edit import edited
 from support.paths import ROOT
 
 STAGES = ["fetch_data", "split", *(f"train_{name}" for name in NETWORKS), "evaluate", "report"]
@@ -23,7 +23,7 @@ TINY = {
     "image_size": 64,
     "batch_size": 4,
     "epochs": 4,
-    "lr": "5e-3",
+    "lr": 0.005,
     "train.precision": "fp32",
     "evaluate.bootstrap": 100,
     **{f"{name}.width": 8 for name in NETWORKS},
@@ -223,17 +223,8 @@ def copy(folder: Path, site: Path, settings: dict = TINY) -> Project:
 
 
 def write_settings(path: Path, settings: dict) -> None:
-    """Sets dotted keys in a params.yaml line by line, and keeps the comments."""
-    lines = path.read_text().splitlines()
-    for dotted, value in settings.items():
-        *sections, key = dotted.split(".")
-        at = -1
-        for depth, name in enumerate([*sections, key]):
-            start = "  " * depth + name + ":"
-            at = next(i for i in range(at + 1, len(lines)) if lines[i].startswith(start))
-        comment = re.search(r" +#.*$", lines[at])
-        lines[at] = f"{'  ' * len(sections)}{key}: {value}{comment[0] if comment else ''}"
-    path.write_text("\n".join(lines) + "\n")
+    """Sets dotted keys in a params.yaml, and keeps the comments."""
+    path.write_text(edited(path.read_text(), settings))
     params.load(path)
 
 

@@ -93,8 +93,7 @@ def bilinear(x: Tensor, like: Tensor, align_corners: bool = True) -> Tensor:
     return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=align_corners)
 
 
-def bilinear2(x: Tensor) -> Tensor:
-    return F.interpolate(x, size=(2 * x.shape[2], 2 * x.shape[3]), mode="bilinear", align_corners=True)
+bilinear2 = partial(F.interpolate, scale_factor=2, mode="bilinear", align_corners=True)
 
 
 def unet_abc(t: Tape, x: Tensor, w: int, double: Callable = Tape.cbr2) -> Tensor:

@@ -47,10 +47,3 @@ def test_clone_keeps_every_byte(autocrlf: str, repository: Path, tmp_path: Path)
     assert {"dvc.lock", "params.yaml", "metrics/test.json", "plots/samples.png"} <= expected.keys()
     cloned = contents(tmp_path / "clone")
     assert [name for name in expected if cloned[name] != expected[name]] == []
-
-
-def test_images_are_binary(repository: Path) -> None:
-    names = [name for name in contents(repository) if name.endswith((".png", ".jpg"))]
-    assert names
-    attributes = git(repository, "check-attr", "text", "diff", "--", *names).splitlines()
-    assert all(line.endswith(": unset") for line in attributes)

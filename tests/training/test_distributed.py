@@ -75,15 +75,6 @@ def normalize(inputs, gradients, world=None):
     return y.detach(), x.grad, norm.weight.grad, norm.bias.grad, norm.running_mean, norm.running_var
 
 
-def communicate(world):
-    """Flags, a sum and its gradient, and a value of the main process."""
-    part = torch.tensor([1.0 + world.rank], requires_grad=True)
-    total = world.sum(part)
-    (3 * total).sum().backward()
-    flags = world.any(world.rank == 1, False, True)
-    return flags, total.item(), part.grad.item(), world.from_main(lambda: f"made by {world.rank}")
-
-
 def cases(size):
     """The cases for `size` processes: four on few cores spend most of their time waiting for each other."""
     return list(CASES) if size == 2 else ["unet", "resnet34_unet"]
@@ -92,7 +83,7 @@ def cases(size):
 def everything(world, maps):
     """All results that the tests below check: starting processes takes longer than their work."""
     trained = {case: train(case, world) for case in cases(world.size)}
-    return trained | {"norm": normalize(*maps, world), "communication": communicate(world)}
+    return trained | {"norm": normalize(*maps, world)}
 
 
 @cache
@@ -137,12 +128,6 @@ def test_all_processes_have_the_same_result_and_only_the_main_process_prints(res
             assert other[case][3] == []
             assert other[case][:2] == first[case][:2]
             assert all(torch.equal(other[case][2][key], value) for key, value in first[case][2].items())
-
-
-def test_processes_communicate(results):
-    size = len(results)
-    for value, _ in results:
-        assert value["communication"] == ([True, False, True], size * (size + 1) / 2, 3.0, "made by 0")
 
 
 def test_synchronized_batch_norm_equals_one_process_with_all_images(results):

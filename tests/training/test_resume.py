@@ -158,15 +158,13 @@ def test_saving_is_due_after_a_while_and_never_takes_much_of_the_time(tmp_path, 
     monkeypatch.setattr(checkpoints.time, "monotonic", lambda: now[0])
     store = checkpoints.Checkpoints(tmp_path, 30)
     monkeypatch.setattr(checkpoints.torch, "save", lambda state, file: now.__setitem__(0, now[0] + 2))
-    now[0] = 29
-    assert not store.due()
-    now[0] = 30
-    assert store.due()
+    for seconds, due in ((29, False), (30, True)):
+        now[0] = seconds
+        assert store.due() == due
     store.save({})
-    now[0] = 32 + 99
-    assert not store.due()
-    now[0] = 32 + 100
-    assert store.due()
+    for seconds, due in ((32 + 99, False), (32 + 100, True)):
+        now[0] = seconds
+        assert store.due() == due
 
 
 def test_the_fingerprint_depends_on_parameters_data_and_code(monkeypatch, tmp_path):

@@ -87,13 +87,6 @@ def test_images_are_copied_and_masks_become_trimaps_whatever_the_workers(source:
             np.testing.assert_array_equal(trimap(out, name), np.where(PET, 1, 2))
 
 
-def test_an_error_in_a_worker(source: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folder, "CHUNK", 2)
-    (source / "images/c.jpg").write_text("no image")
-    with pytest.raises(DataError, match=r"mine/images/c\.jpg cannot be decoded"):
-        folder.fetch(source, out, workers=2)
-
-
 @pytest.mark.parametrize("suffix", folder.SUFFIXES)
 def test_common_formats_with_the_suffix_in_upper_case(source: Path, out: Path, suffix: str) -> None:
     (source / "images/c.jpg").unlink()

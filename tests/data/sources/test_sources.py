@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from petseg.config.params import ArchiveDigests, DataParams
-from petseg.data import layout
 from petseg.data.sources import fetch
 from petseg.runtime.errors import DataError, PetsegError
 from support.archives import write_archive
@@ -61,17 +60,6 @@ def out(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PETSEG_CACHE", str(tmp_path / "cache"))
-
-
-def test_synthetic(out: Path) -> None:
-    trainval, test = fetch.fetch(data("synthetic"), out, workers=1)
-    assert (len(trainval), len(test)) == (20, 20)
-    assert layout.check(out) == (trainval, test)
-
-
-def test_folder(tmp_path: Path, out: Path) -> None:
-    trainval, test = fetch.fetch(data("folder", path=write_folder(tmp_path / "mine")), out, workers=1)
-    assert ([entry.name for entry in trainval], [entry.name for entry in test]) == (["b", "c"], ["a"])
 
 
 @pytest.mark.parametrize("source", ["folder", "oxford"])
