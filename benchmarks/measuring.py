@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from petseg.report import provenance
+from petseg.runtime import provenance
 from petseg.runtime import machine
 
 ROOT = Path(__file__).resolve().parents[1]

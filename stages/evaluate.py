@@ -42,7 +42,7 @@ def load_networks(p: params.Params) -> dict[str, nn.Module]:
     data_sha256 = fingerprint.training_data(packed.PACKED)
     networks = {name: models.build(name, p) for name in NETWORKS}
     for name, network in networks.items():
-        weights.load(f"models/{name}.safetensors", network, p.training(name), data_sha256)
+        weights.load_trained(weights.output(name), network, p.training(name), data_sha256)
     return networks
 
 

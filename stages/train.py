@@ -18,8 +18,9 @@ from petseg.config import stage
 from petseg.config.networks import NETWORKS
 from petseg.config.params import TRAINING_KEYS, Params
 from petseg.data import fingerprint, packed
+from petseg.evaluation import calibration
 from petseg.models import weights
-from petseg.runtime import device_locks, errors, files, launch, machine
+from petseg.runtime import device_locks, errors, files, launch, machine, provenance
 from petseg.training import distributed, loop, seeding, session
 from petseg.training.state import EpochRow
 
@@ -41,11 +42,12 @@ def train(name: str, params: Params) -> None:
     data_sha256 = fingerprint.training_data(packed.PACKED)
     seeding.seed_everything(training.seed, training.deterministic)
     network = models.build(name, params)
+    start_sha256 = weights.load_start(network, training)
     dataset = TrainDataset(
         *packed.load_split("train", size=training.image_size), training.augment, training.seed, training.cutmix
     )
     valid = packed.load_split("valid", size=training.image_size)
-    with session.open_session(training, plan, data_sha256) as (world, checkpointer):
+    with session.open_session(training, plan, data_sha256, start_sha256) as (world, checkpointer):
         if world.is_main:
             print(f"{name}: {params.describe(name)}; on {plan}, {world}", flush=True)
             compute.warn_if_emulated(plan)
@@ -54,15 +56,19 @@ def train(name: str, params: Params) -> None:
         facts = {"processes": world.size, "precision": plan.precision, "data_sha256": data_sha256} | state.facts()
         if not world.is_main:
             return
+        network.load_state_dict(state.best_weights)
+        temperature = calibration.fit(network, valid, training.micro_batch or training.batch_size, plan)
         stage.check_unchanged(params, (*TRAINING_KEYS, name))
         write_history(name, params, state.history)  # a finished training that was resumed has no epochs
-        weights.save(f"models/{name}.safetensors", state.best_weights, training, data_sha256)
         scores = {key: round(value, 6) for key, value in state.best.items() if key != "lr"}
-        scores["parameters"] = models.count_parameters(network)
+        valid_dice, commit = scores["valid_dice"], str(provenance.commit())
+        record = weights.Record(training.flat(), data_sha256, start_sha256, temperature, valid_dice, commit)
+        weights.save(weights.output(name), state.best_weights, record)
+        scores |= {"temperature": temperature, "parameters": models.count_parameters(network)}
         files.write_json(f"metrics/train_{name}.json", {name: scores})
+        facts |= {"start_sha256": start_sha256, "commit": commit}
         files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts)
-        best = f"best valid Dice {scores['valid_dice']:.4f} in epoch {scores['epoch']}"
-        print(f"{name}: {best}, {state.seconds:.0f} s")
+        print(f"{name}: best valid Dice {valid_dice:.4f} in epoch {scores['epoch']}, {state.seconds:.0f} s")
 
 
 def write_history(name: str, params: Params, history: list[EpochRow]) -> None:

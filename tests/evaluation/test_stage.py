@@ -92,7 +92,8 @@ def test_outputs_of_the_stage(stage, monkeypatch, capsys):
     p, data_sha256 = params.load(), fingerprint.training_data("data/packed")
     network = RightHalf()
     for name in NETWORKS:
-        weights.save(f"models/{name}.safetensors", network.state_dict(), p.training(name), data_sha256)
+        record = weights.Record(p.training(name).flat(), data_sha256, None, 1.0, 0.9, "unknown")
+        weights.save(f"models/{name}.safetensors", network.state_dict(), record)
     monkeypatch.setattr(models, "build", lambda name, p: network)
     monkeypatch.setattr(sys, "argv", ["evaluate.py"])
     stage["main"]()

@@ -14,7 +14,7 @@ from petseg.config.networks import NETWORKS
 from petseg.report import summary
 from petseg.report.inputs import load
 from petseg.report.page import Report
-from petseg.report.provenance import Commit, commit
+from petseg.runtime.provenance import Commit, commit
 from petseg.report.theme import DARK, LIGHT
 from petseg.report.tiles import data_uri, load_picture, tile
 

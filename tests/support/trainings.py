@@ -92,7 +92,11 @@ def stop_and_resume(folder, at, name="unet", **how):
     return run(name, checkpoints=checkpointer(folder / "kept"), **how)[0]
 
 
+def record(training, temperature=1.5):
+    return weights.Record(training.flat(), "0" * 64, None, temperature, valid_dice=0.9, commit="unknown")
+
+
 def content(result, name, folder):
     """The results of a training, as bytes."""
-    weights.save(folder / "weights", result.best_weights, settings().training(name), "0" * 64)
+    weights.save(folder / "weights", result.best_weights, record(settings().training(name)))
     return (folder / "weights").read_bytes(), str(result.history), str(result.best)

@@ -167,7 +167,7 @@ def test_saving_is_due_after_a_while_and_never_takes_much_of_the_time(tmp_path, 
         assert store.due() == due
 
 
-def test_the_fingerprint_depends_on_parameters_data_and_code(monkeypatch, tmp_path):
+def test_the_fingerprint_depends_on_parameters_data_initial_weights_and_code(monkeypatch, tmp_path):
     training = trainings.settings().training("unet")
     first = session.fingerprint(training, "0")
     assert first == session.fingerprint(training, "0")
@@ -175,12 +175,13 @@ def test_the_fingerprint_depends_on_parameters_data_and_code(monkeypatch, tmp_pa
         session.fingerprint(trainings.settings(seed=1).training("unet"), "0"),
         session.fingerprint(trainings.settings(**{"train.precision": "bf16"}).training("unet"), "0"),
         session.fingerprint(training, "1"),
+        session.fingerprint(training, "0", "1"),
     ]
     edited = tmp_path / "losses.py"
     edited.write_text("# another loss")
     monkeypatch.setattr("petseg.losses.__file__", str(edited))
     others.append(session.fingerprint(training, "0"))
-    assert len({first, *others}) == 5
+    assert len({first, *others}) == 6
 
 
 def test_a_queued_experiment_keeps_its_checkpoints_in_the_project(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ from support import trainings
 def remedies(**overrides):
     """The message of a training that runs out of memory."""
     training = trainings.settings(**overrides).training("unet")
-    with pytest.raises(PetsegError) as error, session.open_session(training, trainings.PLAN, "0"):
+    with pytest.raises(PetsegError) as error, session.open_session(training, trainings.PLAN, "0", None):
         raise MemoryError
     return str(error.value).partition("; try ")[2]
 

@@ -57,7 +57,7 @@ held = []  # the lock of an equal training
 
 def train(workers):
     training, plan = trainings.settings().training("unet"), replace(trainings.PLAN, workers=workers)
-    with session.open_session(training, plan, "0") as (world, checkpointer):
+    with session.open_session(training, plan, "0", None) as (world, checkpointer):
         trainings.run(plan=plan, checkpoints=checkpointer, world=world, epochs=50)
 
 

@@ -35,6 +35,7 @@ class NetworkParams(Section):
     lr: LearningRate | None
     epochs: Epochs | None
     batch_size: BatchSize | None
+    start: str | None  # path of a weights file
 
     @property
     def size_multiple(self) -> int:
@@ -51,7 +52,12 @@ class NetworkParams(Section):
 
     def architecture(self) -> dict[str, Any]:
         """The keyword arguments of the network's class: everything that decides its layers."""
-        return self.model_dump(exclude=set(SHARED))
+        return {key: getattr(self, key) for key in self.architecture_keys()}
+
+    @classmethod
+    def architecture_keys(cls) -> list[str]:
+        """The keys of `architecture`."""
+        return [key for key in cls.model_fields if key not in (*SHARED, "start")]
 
 
 class UNetParams(NetworkParams):

@@ -102,6 +102,7 @@ class Training(TrainParams):
     loss: LossParams
     optimizer: OptimizerParams
     schedule: ScheduleParams
+    start: str | None
 
     def flat(self) -> dict[str, str | float | bool | None]:
         """Every value under its dotted key: `lr`, `loss.dice` and so on."""

@@ -4,7 +4,9 @@
 that a DVC stage depends on the one network it trains.
 """
 
+from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -22,9 +24,14 @@ def build(name: str, params: Params) -> nn.Module:
         name: a key of `NETWORKS`.
         params: its section `name` gives the architecture.
     """
+    return construct(name, params.network(name).architecture())
+
+
+def construct(name: str, architecture: Mapping[str, Any]) -> nn.Module:
+    """Builds a network as `build` does, from the values of `NetworkParams.architecture`."""
     module, _, class_name = NETWORKS[name].class_path.rpartition(".")
     network = getattr(import_module(f"petseg.models.{module}"), class_name)
-    return network(**params.network(name).architecture())
+    return network(**architecture)
 
 
 def pet_logit(logits: Tensor) -> Tensor:

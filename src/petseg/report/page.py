@@ -16,7 +16,7 @@ from petseg.config.params import Params
 from petseg.config.training import LossParams
 from petseg.report import charts, pictures
 from petseg.report.inputs import Inputs, Record
-from petseg.report.provenance import Commit
+from petseg.runtime.provenance import Commit
 from petseg.report.selection import RANKS, SAMPLE_RULE, extreme_rows, sample_rows
 from petseg.report.theme import DARK, LIGHT, Theme, png, svg
 from petseg.report.tiles import ERRORS, data_uri, load_picture, tile

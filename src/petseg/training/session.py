@@ -69,15 +69,21 @@ class Checkpointer:
 
 
 @contextmanager
-def open_session(training: Training, plan: Plan, data_sha256: str) -> Iterator[tuple[World, Checkpointer]]:
+def open_session(
+    training: Training, plan: Plan, data_sha256: str, start_sha256: str | None
+) -> Iterator[tuple[World, Checkpointer]]:
     """Yields the processes and the checkpointer of a training; removes its checkpoints at the end, unless it failed.
 
-    If another process runs the same training, with data of the same `petseg.data.fingerprint`, this one waits for it.
+    If another process runs the same training, this one waits for it.
+
+    Args:
+        data_sha256: see `petseg.data.fingerprint`.
+        start_sha256: of the weights file that the training starts from, if any.
 
     Raises:
         PetsegError: memory ran out, or another process died.
     """
-    folder = checkpoint_folder() / f"{training.network}-{fingerprint(training, data_sha256)}"
+    folder = checkpoint_folder() / f"{training.network}-{fingerprint(training, data_sha256, start_sha256)}"
     at_once = training.micro_batch or training.batch_size
     with signals.watch() as watch, distributed.join(plan.device) as world, exclusive(folder, world):
         store = checkpoints.Checkpoints(folder, checkpoints.interval())
@@ -93,16 +99,16 @@ def checkpoint_folder() -> Path:
     return Path(os.environ.get("DVC_ROOT") or ".") / ".petseg" / "checkpoints"
 
 
-def fingerprint(training: Training, data_sha256: str) -> str:
+def fingerprint(training: Training, data_sha256: str, start_sha256: str | None = None) -> str:
     """Identifies a training, as 16 hex digits: only the same training may resume from a checkpoint.
 
-    Covers parameters, data, and code: all modules of petseg that are loaded, and the versions of the libraries that
+    Covers parameters, data, initial weights, and code: all modules of petseg that are loaded, and the versions of the libraries that
     compute.
     """
     modules = sorted((name, module.__file__) for name, module in sys.modules.items() if name.split(".")[0] == "petseg")
     code = {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in modules if file}
     libraries = [torch.__version__, version("numpy"), version("albumentations")]
-    identity = [training.model_dump(), data_sha256, code, libraries]
+    identity = [training.model_dump(), data_sha256, start_sha256, code, libraries]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""The git commit that the report was made from, and what differed from it."""
+"""The git commit that a result was made from, and what differed from it."""
 
 import subprocess
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ class Commit:
 
     sha: str
     changed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.sha}-dirty" if self.changed else self.sha
 
 
 def commit(root: str | Path = ".") -> Commit:
