@@ -139,9 +139,13 @@ def test_a_training_starts_from_weights_but_keeps_its_own_normalization(saved):
 
 
 def test_initial_weights_that_do_not_fit_are_refused(saved, tmp_path, monkeypatch):
-    with pytest.raises(PetsegError, match=r"encoder\.0\.0\.0\.weight is \[4, 3, 3, 3\] in the file and \[8, 3, 3, 3\] in"):
+    with pytest.raises(
+        PetsegError, match=r"encoder\.0\.0\.0\.weight is \[4, 3, 3, 3\] in the file and \[8, 3, 3, 3\] in"
+    ):
         start(saved[0], "unet.width=8")
-    with pytest.raises(PetsegError, match=r"none\.safetensors cannot be read .*; correct unet\.start, or set it to null"):
+    with pytest.raises(
+        PetsegError, match=r"none\.safetensors cannot be read .*; correct unet\.start, or set it to null"
+    ):
         start(tmp_path / "none.safetensors")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PetsegError, match="which DVC deletes when this training starts; copy it"):

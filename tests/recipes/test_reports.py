@@ -121,7 +121,8 @@ def test_recipe_has_the_values_of_its_report(report, network):
     used = params.load(COMMITTED, recipe=report).training(network).flat()
     assert {key: used[key] for key in reported} == reported
     # A value that the report does not give must be one without an effect, or the seed.
-    idle = {"seed", "optimizer.momentum", "optimizer.decay", "schedule.patience", "schedule.factor"}
+    assert used["start"] is None  # trained from scratch
+    idle = {"seed", "start", "optimizer.momentum", "optimizer.decay", "schedule.patience", "schedule.factor"}
     idle |= {"loss.dice_over", "loss.smooth"} if used["loss.dice"] == 0 else set()
     bilinear = used["upsampling"] == "bilinear" or used.get("head") == "bilinear" or used.get("last_step") == "stem"
     idle |= set() if bilinear else {"align_corners"}
