@@ -12,8 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from petseg.runtime import provenance
-from petseg.runtime import machine
+from petseg.runtime import machine, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -7,9 +7,9 @@ import argparse
 from petseg.config import params, stage
 from petseg.report.inputs import load
 from petseg.report.page import Report
-from petseg.runtime.provenance import commit
 from petseg.report.summary import PAGE
 from petseg.runtime import errors, files
+from petseg.runtime.provenance import commit
 
 
 def main() -> None:

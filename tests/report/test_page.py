@@ -14,9 +14,9 @@ from petseg.config.networks import NETWORKS
 from petseg.report import summary
 from petseg.report.inputs import load
 from petseg.report.page import Report
-from petseg.runtime.provenance import Commit, commit
 from petseg.report.theme import DARK, LIGHT
 from petseg.report.tiles import data_uri, load_picture, tile
+from petseg.runtime.provenance import Commit, commit
 
 HERE = Commit("0123456789abcdef0123456789abcdef01234567", ())
 FIGURES = {f"{name}.png" for name in ("curves_dice", "curves_loss", "samples", "extremes", "breeds", "distribution")}

@@ -16,10 +16,10 @@ from petseg.config.params import Params
 from petseg.config.training import LossParams
 from petseg.report import charts, pictures
 from petseg.report.inputs import Inputs, Record
-from petseg.runtime.provenance import Commit
 from petseg.report.selection import RANKS, SAMPLE_RULE, extreme_rows, sample_rows
 from petseg.report.theme import DARK, LIGHT, Theme, png, svg
 from petseg.report.tiles import ERRORS, data_uri, load_picture, tile
+from petseg.runtime.provenance import Commit
 
 HERE = Path(__file__).parent
 Table = dict[str, dict[str, str]]  # texts by row label and network

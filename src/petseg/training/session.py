@@ -102,8 +102,8 @@ def checkpoint_folder() -> Path:
 def fingerprint(training: Training, data_sha256: str, start_sha256: str | None = None) -> str:
     """Identifies a training, as 16 hex digits: only the same training may resume from a checkpoint.
 
-    Covers parameters, data, initial weights, and code: all modules of petseg that are loaded, and the versions of the libraries that
-    compute.
+    Covers parameters, data, initial weights, and code: all modules of petseg that are loaded, and the versions of the
+    libraries that compute.
     """
     modules = sorted((name, module.__file__) for name, module in sys.modules.items() if name.split(".")[0] == "petseg")
     code = {name: hashlib.sha256(Path(file).read_bytes()).hexdigest() for name, file in modules if file}
