@@ -110,10 +110,10 @@ def read(path: str | Path, remedy: str = ANOTHER) -> tuple[dict[str, Tensor], Re
     """
     try:
         with open(path, "rb") as file:
-            is_pickle = file.read(4).startswith(_PICKLES)
+            head = file.read(9)
     except OSError as error:
         raise PetsegError(f"{path} cannot be read ({error.strerror}); {remedy}.") from None
-    if is_pickle:
+    if head.startswith(_PICKLES) and head[8:] != b"{":  # a safetensors file: length of its header, then JSON
         raise PetsegError(
             f"{path} is a pickle, as torch.save writes it, which can run any code when it is loaded; petseg only reads "
             "the .safetensors files that its trainings write."
