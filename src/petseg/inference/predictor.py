@@ -83,7 +83,7 @@ class Predictor:
     def __init__(self, paths: Sequence[str | Path], device: str | None = None) -> None:
         if not paths:
             raise PetsegError("No weights file was given; name one, such as models/unet.safetensors.")
-        self.device = find_device(device)
+        self.device = machine.device(device)
         self.records: list[weights.Record] = []
         self._networks: list[nn.Module] = []
         for path in paths:
@@ -149,15 +149,3 @@ class Predictor:
                 raise PetsegError(f"The output of {record.label} is NaN; train it again, with a lower lr.")
             maps.append(probabilities.numpy())
         return [list(each) for each in zip(*maps, strict=True)]
-
-
-def find_device(name: str | None) -> torch.device:
-    """The device of this name, or the default of `petseg.load`; raises PetsegError if it does not exist."""
-    if name is None:
-        return machine.device()
-    gpus = torch.cuda.device_count()
-    devices = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))]
-    devices += ["mps"] if torch.backends.mps.is_available() else []
-    if name not in devices:
-        raise PetsegError(f"There is no device {name!r} here, only {', '.join(devices)}; choose one of them.")
-    return torch.device(name)

@@ -97,21 +97,23 @@ def workers() -> int:
     return int(number("PETSEG_WORKERS") or cores())
 
 
-def device() -> "torch.device":
-    """The device to compute on: PETSEG_DEVICE (`cpu`, `cuda`, `cuda:1`), by default the first GPU, else the CPU.
+def device(name: str | None = None) -> "torch.device":
+    """The device of this name, by default PETSEG_DEVICE (`cpu`, `cuda`, `cuda:1`), else the first GPU, else the CPU.
 
     Under torchrun each process gets the GPU of its local rank.
 
     Raises:
-        PetsegError: PETSEG_DEVICE names a device that does not exist, or there are more processes than GPUs.
+        PetsegError: there is no such device, or there are more processes than GPUs.
     """
     import torch
 
     gpus = torch.cuda.device_count()
-    name = os.environ.get("PETSEG_DEVICE") or ("cuda" if gpus else "cpu")
+    source = "PETSEG_DEVICE" if name is None else "device"
+    name = name or os.environ.get("PETSEG_DEVICE") or ("cuda" if gpus else "cpu")
     devices = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{i}" for i in range(gpus))]
+    devices += ["mps"] if source == "device" and torch.backends.mps.is_available() else []  # not for training
     if name not in devices:
-        raise PetsegError(f"PETSEG_DEVICE is {name!r}, but this machine has {', '.join(devices)}; choose one of them.")
+        raise PetsegError(f"{source} is {name!r}, but this machine has {', '.join(devices)}; choose one of them.")
     if name != "cuda":
         return torch.device(name)
     rank = int(os.environ.get("LOCAL_RANK", 0))
