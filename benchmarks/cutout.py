@@ -19,10 +19,9 @@ import argparse
 import importlib
 import importlib.util
 import json
-import resource
-import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -35,12 +34,13 @@ from petseg.inference import cutout
 
 SIDES = (256, 512, 1000)  # pixels of the longer side at which colors are estimated
 Maps = dict[str, np.ndarray]
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pets", type=int, default=4, help="number of pets")
-    parser.add_argument("--networks", type=int, nargs="+", default=[64, 128, 256], help="sizes of the maps, pixels")
+    parser.add_argument("--networks", type=int, nargs="*", default=[64, 128, 256], help="sizes of the maps, pixels")
     parser.add_argument("--megapixels", type=int, nargs="*", default=[12, 50], help="sizes for time and memory")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -50,7 +50,7 @@ def main() -> None:
     from measuring import headline, measure
 
     print(headline())
-    pets = [render(number, 750, 1000) for number in range(options.pets)]
+    pets = [render(number, 750, 1000) for number in range(options.pets if options.networks else 0)]
     for network in options.networks:
         print(f"\n| network of {network} pixels | alpha | color | halo | composite |\n|---|---|---|---|---|")
         found = [errors(pet, network_map(pet["alpha"], network, number)) for number, pet in enumerate(pets)]
@@ -77,8 +77,8 @@ def render(number: int, height: int, width: int) -> Maps:
 
     alpha = np.clip(lens(cover), 0, 1)
     foreground = np.clip(lens(pet * cover[..., None]) / np.maximum(alpha, 1e-4)[..., None], 0, 1)
-    rows, columns = ndimage.distance_transform_edt(alpha < 0.2, return_distances=False, return_indices=True)
-    foreground = foreground[rows, columns]
+    _, nearest = cast(Arrays, ndimage.distance_transform_edt(alpha < 0.2, return_indices=True))
+    foreground = foreground[nearest[0], nearest[1]]
     photo = alpha[..., None] * foreground + (1 - alpha[..., None]) * background
     return {"photo": photo.astype(np.float32), "foreground": foreground, "alpha": alpha}
 
@@ -86,7 +86,8 @@ def render(number: int, height: int, width: int) -> Maps:
 def network_map(alpha: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Probabilities such as a network of `size` pixels gives, enlarged to the size of `alpha`."""
     inside, (height, width) = alpha > 0.5, alpha.shape
-    distance = ndimage.distance_transform_edt(inside) - ndimage.distance_transform_edt(~inside)
+    within, beyond = (cast(np.ndarray, ndimage.distance_transform_edt(side)) for side in (inside, ~inside))
+    distance = within - beyond
     distance = cv2.resize(distance.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
     noise = ndimage.gaussian_filter(np.random.default_rng(seed).standard_normal((size, size)), 3)
     shifted = distance * size / np.sqrt(height * width) + 0.7 * noise / noise.std()
@@ -119,12 +120,13 @@ def measures(pet: Maps, alpha: np.ndarray, colors: np.ndarray, band: np.ndarray)
     composites = [
         alpha[..., None] * (colors - ground) - true[..., None] * (pet["foreground"] - ground) for ground in (0, 1)
     ]
-    return [
+    found = (
         np.abs(alpha - true)[band].mean(),
         (wrong * true)[band].sum() / true[band].sum(),
         (wrong * alpha)[outside].sum() / alpha[outside].sum(),
         np.mean([np.abs(composite)[band].mean() for composite in composites]),
-    ]
+    )
+    return [float(error) for error in found]
 
 
 def enlarged(estimate, photo: np.ndarray, alpha: np.ndarray, side: int) -> np.ndarray:
@@ -143,7 +145,7 @@ def corrected(photo: np.ndarray, foreground: np.ndarray, background: np.ndarray,
     return np.clip(foreground + alpha * (photo - alpha * foreground - (1 - alpha) * background), 0, 1)
 
 
-def blur_fusion(photo: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def blur_fusion(photo: np.ndarray, alpha: np.ndarray) -> Arrays:
     """Blur fusion (Forte 2021) with radii 90 and 6."""
 
     def mean(colors: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
@@ -157,16 +159,15 @@ def blur_fusion(photo: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.nd
     return foreground, background
 
 
-def pymatting(photo: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pymatting(photo: np.ndarray, alpha: np.ndarray) -> Arrays:
     estimate = importlib.import_module("pymatting").estimate_foreground_ml
     foreground, background = estimate(photo.astype(float), alpha.astype(float), return_background=True)
     return foreground.astype(np.float32), background.astype(np.float32)
 
 
 def cost(megapixels: int, what: str) -> dict[str, float]:
-    """Seconds, and peak memory above that of the imports, photograph and probabilities included."""
-    unit = 1024 if sys.platform == "linux" else 1  # ru_maxrss is in KiB on Linux, in bytes on macOS
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    """Seconds, and peak memory above that of the imports, photograph and probabilities included. Linux only."""
+    before = peak_memory()
     height = round((megapixels * 1e6 * 3 / 4) ** 0.5)
     size = (height * 4 // 3, height)
     noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
@@ -179,8 +180,13 @@ def cost(megapixels: int, what: str) -> dict[str, float]:
     else:
         cutout.overlay(photo, probability >= 0.5)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    return {"seconds": seconds, "mib": (peak - before) / 2**20}
+    return {"seconds": seconds, "mib": (peak_memory() - before) / 2**20}
+
+
+def peak_memory() -> int:
+    """Bytes. Unlike `ru_maxrss`, this does not include the peak of the process that started this one."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

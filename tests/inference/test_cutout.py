@@ -1,5 +1,8 @@
 """Cut-outs: the soft edge, the colors in it, backgrounds and overlays, on drawn pictures with exact truth."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image, ImageColor
@@ -172,3 +175,34 @@ def test_a_mask_of_bool_or_255(dtype):
     mask = true > 0.5
     found = overlay(photo, mask if dtype is bool else mask.astype(np.uint8) * 255)
     assert found.tobytes() == overlay(photo, mask).tobytes()
+
+
+MEASURED = """
+import io, sys, numpy
+from PIL import Image
+from petseg.inference import cutout
+from petseg.inference.photo import Photo
+
+def peak():
+    return next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+file = sys.argv[1]
+before = peak()
+photo = Photo(file)
+photo.square(256)
+rgb = photo.rgb()
+probability = numpy.zeros((3000, 4000), numpy.float32)
+probability[500:2500, 500:3500] = 1
+cutout.cutout(rgb, probability)
+cutout.overlay(rgb, probability > 0.5)
+print((peak() - before) / 12e6)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_is_bounded_by_that_of_the_pixels(tmp_path):
+    """The goal is 1.5 GiB for 50 megapixels: 32 bytes per pixel."""
+    Image.fromarray(np.zeros((3000, 4000, 3), np.uint8)).save(tmp_path / "a.jpg")
+    command = [sys.executable, "-c", MEASURED, str(tmp_path / "a.jpg")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 8 < float(done.stdout) < 28

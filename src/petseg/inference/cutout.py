@@ -66,11 +66,12 @@ def cutout(photo: Image.Image, probability: np.ndarray, threshold: float = 0.5) 
     own = (np.arange(256, dtype=np.float32) / 255) ** 12  # share of a pixel's own color: 1 where it is opaque
     for top in range(0, photo.height, _STRIP):
         strip, opaque = pixels[top : top + _STRIP], opacity[top : top + _STRIP]
-        colors = strip[..., :3].astype(np.float32)
         original = np.asarray(photo.crop((0, top, photo.width, top + len(strip))))
-        colors += (original - colors) * own[opaque][..., None]
-        colors[(opaque == 0) & (strip[..., 3] == 0)] = 0
-        strip[..., :3] = colors.round()
+        strip[(opaque == 0) & (strip[..., 3] == 0)] = 0
+        np.copyto(strip[..., :3], original, where=(opaque == 255)[..., None])
+        soft = (opaque > 0) & (opaque < 255)
+        estimated = strip[soft][:, :3].astype(np.float32)
+        strip[soft, :3] = (estimated + (original[soft] - estimated) * own[opaque[soft]][:, None]).round()
         strip[..., 3] = opaque
     return Image.fromarray(pixels)
 
