@@ -40,7 +40,7 @@ def test_damaged_archives_and_json_without_an_entry_are_refused(project):
             load(values, root)
     (root / "data/predictions.npz").write_bytes(whole)
     for name, content, key in (
-        ("models/unet.run.json", "{}", "commit"),
+        ("models/unet.run.json", "{}", "start_sha256"),
         ("metrics/train_unet.json", '{"unet": {}}', "temperature"),
         ("metrics/train_unet.json", "{}", "unet"),
     ):

@@ -77,7 +77,10 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         masks=masks,
         curves={name: _read(root / f"plots/train/{name}.csv", f"train_{name}", _table) for name in NETWORKS},
         scores=read_scores(root),
-        trained={name: _read(root / f"metrics/train_{name}.json", f"train_{name}", partial(_trained, name)) for name in NETWORKS},
+        trained={
+            name: _read(root / f"metrics/train_{name}.json", f"train_{name}", partial(_trained, name))
+            for name in NETWORKS
+        },
         training={name: _read(root / f"models/{name}.run.json", f"train_{name}", _training) for name in NETWORKS},
         evaluation=_read(root / "data/evaluate.run.json", "evaluate", _evaluation),
     )
@@ -114,13 +117,11 @@ def _json(path: Path) -> Record:
 
 def _trained(name: str, path: Path) -> Record:
     record = _json(path)[name]
-    record["temperature"]  # noqa: B018, raises KeyError: version 0.1 did not write it
-    return record
+    return record | {"temperature": record["temperature"]}  # KeyError: version 0.1 did not write it
 
 
 def _training(path: Path) -> Record:
     run = _json(path)
-    run["commit"]  # noqa: B018, raises KeyError, likewise
     start = run["start_sha256"]
     return run | {
         "started": datetime.fromisoformat(run["started"]),

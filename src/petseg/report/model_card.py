@@ -1,11 +1,13 @@
 """The model card: one Markdown file about all networks, in the format of the Hugging Face Hub.
 
-Its sections are those of the Hub's template. Its YAML block follows https://github.com/huggingface/hub-docs, modelcard.md.
+Its sections are those of the Hub's template. Its YAML block follows modelcard.md in
+https://github.com/huggingface/hub-docs.
 """
 
 import html
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import pandas as pd
 import yaml
@@ -133,10 +135,10 @@ def group_table(inputs: Inputs, keys: list[str]) -> list[Record]:
     Args:
         keys: columns of data/splits.csv: species, breed.
     """
-    rows = []
-    for group, images in inputs.splits.groupby(keys):
-        test = inputs.test[(inputs.test[keys] == list(group)).all(axis="columns")]
-        counts = {split: int((images["split"] == split).sum()) for split in ("train", "test")}
+    rows, groups = [], inputs.splits.groupby(keys)
+    for group, images in cast("Iterable[tuple[tuple[str, ...], pd.DataFrame]]", groups):
+        test: Any = inputs.test[(inputs.test[keys] == list(group)).all(axis="columns")]
+        counts = {split: len(images.query("split == @split")) for split in ("train", "test")}
         scores = {name: mean_words(test[name], inputs.params.evaluate.bootstrap) for name in NETWORKS}
         rows.append(dict(zip(keys, group, strict=True)) | counts | scores)
     return rows
