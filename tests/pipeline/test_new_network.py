@@ -26,6 +26,8 @@ def test_a_third_network_is_trained_scored_and_reported(project):
     scores = {name: f"{network['dice']:.4f}" for name, network in metrics(project).items()}
     assert shown == [("UNet", scores["unet"]), ("ResNet34-UNet", scores["resnet34_unet"]), ("Tiny", scores["tiny"])]
     assert len(set(shown)) == 3
+    card = (project.folder / "report/MODEL_CARD.md").read_text()
+    assert re.findall(r"(?m)^- name: (.*)", card) == ["UNet", "ResNet34-UNet", "Tiny"]
     project.dvc("plots", "show")
     plots = (project.folder / "dvc_plots/index.html").read_text()
     assert "Learning rate of tiny" in plots

@@ -16,6 +16,7 @@ from support.paths import COMMITTED
 BREEDS = (("Bengal", "cat"), ("Birman", "cat"), ("beagle", "dog"), ("great_pyrenees", "dog"))
 THIRD = Network("slim.Slim", UNetParams, "Slim & Co", ("#009e73", "#3ecf9f"))
 SCORES = ("loss", "dice", "dice_low", "dice_high", "iou", "precision", "recall", "dice_original")
+COMMIT = "c0ffee" * 6 + "c0ff"
 MACHINE = ("device", "device_name", "threads", "python", "torch", "numpy", "albumentations")
 
 
@@ -48,10 +49,12 @@ def write_network(root: Path, name: str, place: int, epochs: int) -> None:
     write_csv(root / f"plots/train/{name}.csv", table)
     epoch = max(1, epochs - place)
     best = {"epoch": epoch, "valid_dice": table["valid_dice"][epoch - 1], "parameters": 1942289 + place}
+    best["temperature"] = 1.5 + place / 8
     write_json(root / f"metrics/train_{name}.json", {name: best})
     facts = {"processes": 7 + place, "precision": ("bf16", "fp32", "fp16")[place], "seconds": 95.4 + 61 * place}
     facts |= {"started": f"2026-02-0{3 + place}T04:05:06+00:00", "images_per_second": 61.27 + place}
-    write_json(root / f"models/{name}.run.json", machine(place) | facts | {"data_sha256": f"{place}bcdef01" * 8})
+    facts |= {"data_sha256": f"{place}bcdef01" * 8, "commit": COMMIT, "start_sha256": None}
+    write_json(root / f"models/{name}.run.json", machine(place) | facts)
 
 
 def write_results(root: Path, count: int, breeds: tuple[tuple[str, str], ...], size: int, epochs: int) -> None:

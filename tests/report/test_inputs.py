@@ -39,9 +39,14 @@ def test_damaged_archives_and_json_without_an_entry_are_refused(project):
         with pytest.raises(DataError, match=r"predictions\.npz cannot be used"):
             load(values, root)
     (root / "data/predictions.npz").write_bytes(whole)
-    (root / "models/unet.run.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(DataError, match=r"unet\.run\.json cannot be used \('started'\)"):
-        load(values, root)
+    for name, content, key in (
+        ("models/unet.run.json", "{}", "start_sha256"),
+        ("metrics/train_unet.json", '{"unet": {}}', "temperature"),
+        ("metrics/train_unet.json", "{}", "unet"),
+    ):
+        (root / name).write_text(content, encoding="utf-8")
+        with pytest.raises(DataError, match=rf"{name} cannot be used \('{key}'\)"):
+            load(values, root)
 
 
 @pytest.mark.parametrize("path", ["plots/test/scores.csv", "data/predictions.npz"])

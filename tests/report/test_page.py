@@ -71,6 +71,7 @@ def test_each_number_is_in_its_row_and_column(project, networks):
         **{label: expected(lambda name, _, key=key: f"{scores[name][key]:.4f}") for label, key in keys},
         "Dice, 95% confidence interval": interval,
         "Validation Dice": expected(lambda name, _: f"{valid_dice[name]:.4f}"),
+        "Temperature": expected(lambda _, place: ("1.5000", "1.6250", "1.7500")[place]),
         "Selected epoch": expected(lambda _, place: str(6 - place)),
         "Parameters": expected(lambda _, place: f"1,942,2{89 + place}"),
         "Training time, h:mm:ss": expected(lambda _, place: ("0:01:35", "0:02:36", "0:03:37")[place]),
@@ -88,6 +89,7 @@ def test_each_number_is_in_its_row_and_column(project, networks):
         "Numeric precision": expected(lambda _, place: ("bf16", "fp32", "fp16")[place]),
         "Processes": expected(lambda _, place: str(7 + place)),
         "Images per second": expected(lambda _, place: f"{61 + place}.3"),
+        "Initial weights": expected(lambda *_: "random"),
         "Data SHA-256, first 8 digits": expected(lambda _, place: f"{place}bcdef01"),
         "Started (UTC)": expected(lambda _, place: f"2026-02-0{3 + place} 04:05"),
     }
@@ -159,7 +161,8 @@ def test_the_page_is_self_contained(project):
     text = page_of(*project())
     for element in parse(text).iter():
         assert element.tag not in ("script", "link", "iframe", "object")
-        assert all(element.get(key, "data:").startswith("data:") for key in ("src", "srcset", "href", "poster"))
+        assert all(element.get(key, "data:").startswith("data:") for key in ("src", "srcset", "poster"))
+    assert [element.get("href") for element in parse(text).iter() if element.get("href")] == ["MODEL_CARD.md"]
     assert not re.search(r"<style>[^<]*(url\(|@import)", text)
     assert len(text.encode()) < 5e6
 

@@ -31,7 +31,7 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: zipfile.ZipFile) -> No
     package = ROOT / "src" / "petseg"
     files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     expected = {path.relative_to(ROOT / "src").as_posix() for path in files}
-    assert {"petseg/py.typed", "petseg/report/page.html", "petseg/report/style.css"} <= expected
+    assert {"petseg/py.typed", "petseg/report/page.html", "petseg/report/model_card.md"} <= expected
     assert {name for name in wheel.namelist() if name.startswith("petseg/")} == expected
 
 

@@ -34,7 +34,7 @@ class Inputs:
         curves: plots/train/NAME.csv, one row per epoch.
         scores: metrics/test.json.
         trained: metrics/train_NAME.json.
-        training: models/NAME.run.json: machine, versions and times of the training.
+        training: models/NAME.run.json: machine, versions, times, commit and initial weights of the training.
         evaluation: data/evaluate.run.json: machine and versions of the evaluation.
     """
 
@@ -77,7 +77,10 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         masks=masks,
         curves={name: _read(root / f"plots/train/{name}.csv", f"train_{name}", _table) for name in NETWORKS},
         scores=read_scores(root),
-        trained={name: _read(root / f"metrics/train_{name}.json", f"train_{name}", _json)[name] for name in NETWORKS},
+        trained={
+            name: _read(root / f"metrics/train_{name}.json", f"train_{name}", partial(_trained, name))
+            for name in NETWORKS
+        },
         training={name: _read(root / f"models/{name}.run.json", f"train_{name}", _training) for name in NETWORKS},
         evaluation=_read(root / "data/evaluate.run.json", "evaluate", _evaluation),
     )
@@ -112,10 +115,19 @@ def _json(path: Path) -> Record:
     return json.loads(path.read_bytes())
 
 
+def _trained(name: str, path: Path) -> Record:
+    record = _json(path)[name]
+    return record | {"temperature": record["temperature"]}  # KeyError: version 0.1 did not write it
+
+
 def _training(path: Path) -> Record:
     run = _json(path)
-    run["started"] = datetime.fromisoformat(run["started"])
-    return run | {"time": timedelta(seconds=round(run["seconds"]))}
+    start = run["start_sha256"]
+    return run | {
+        "started": datetime.fromisoformat(run["started"]),
+        "time": timedelta(seconds=round(run["seconds"])),
+        "initial_weights": "random" if start is None else f"SHA-256 {start[:8]}…",
+    }
 
 
 def _evaluation(path: Path) -> dict[str, Record]:

@@ -1,0 +1,166 @@
+"""Tables and phrases that the page and the model card share."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from petseg.config.networks import NETWORKS
+from petseg.config.params import Params
+from petseg.config.training import LossParams
+from petseg.report.inputs import Inputs, Record
+
+HERE = Path(__file__).parent
+Table = dict[str, dict[str, str]]  # texts by row label and network
+
+
+def templates(autoescape: bool) -> Environment:
+    """Returns the Jinja environment of the templates in this folder; `autoescape` is for HTML."""
+    return Environment(
+        loader=FileSystemLoader(HERE),
+        undefined=StrictUndefined,
+        autoescape=autoescape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+# Rows of the tables with a column for each network; the values are templates for `fill`.
+RESULTS = {
+    "Dice": "{scores[dice]:.4f}",
+    "Dice, 95% confidence interval": "{scores[dice_low]:.4f} to {scores[dice_high]:.4f}",
+    "Dice at the original image size": "{scores[dice_original]:.4f}",
+    "IoU": "{scores[iou]:.4f}",
+    "Precision": "{scores[precision]:.4f}",
+    "Recall": "{scores[recall]:.4f}",
+    "Test loss": "{scores[loss]:.4f}",
+    "Validation Dice": "{trained[valid_dice]:.4f}",
+    "Temperature": "{trained[temperature]:.4f}",
+    "Selected epoch": "{trained[epoch]}",
+    "Parameters": "{trained[parameters]:,}",
+    "Training time, h:mm:ss": "{training[time]}",
+}
+MACHINE = {
+    "Numeric precision": "{precision}",
+    "Device": "{device}",
+    "Processor": "{device_name}",
+    "CPU threads per process": "{threads}",
+    "Python": "{python}",
+    "PyTorch": "{torch}",
+    "NumPy": "{numpy}",
+    "Albumentations": "{albumentations}",
+}
+TRAINING = MACHINE | {
+    "Processes": "{processes}",
+    "Images per second": "{images_per_second:.1f}",
+    "Initial weights": "{initial_weights}",
+    "Data SHA-256, first 8 digits": "{data_sha256:.8}",
+    "Started (UTC)": "{started:%Y-%m-%d %H:%M}",
+}
+
+
+def fill(rows: dict[str, str], values: dict[str, Record]) -> Table:
+    """Fills in the templates of a table with the values of each network."""
+    return {label: {name: template.format_map(own) for name, own in values.items()} for label, template in rows.items()}
+
+
+def result_table(inputs: Inputs) -> Table:
+    """Returns the table of `RESULTS`."""
+    values = {
+        name: {"scores": inputs.scores[name], "trained": inputs.trained[name], "training": inputs.training[name]}
+        for name in NETWORKS
+    }
+    return fill(RESULTS, values)
+
+
+def settings_table(params: Params) -> Table:
+    """Returns every training parameter by its dotted key, as in params.yaml; "–" if a network does not have it."""
+    flat = {name: params.training(name).flat() for name in NETWORKS}
+    keys = dict.fromkeys(key for values in flat.values() for key in values if key != "network")
+    return {key: {name: _yaml(values.get(key, "–")) for name, values in flat.items()} for key in keys}
+
+
+def _yaml(value: object) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def heading(params: Params) -> str:
+    """Returns the title: "Pet segmentation: UNet and ResNet34-UNet"."""
+    return f"{'Image' if params.data.source == 'folder' else 'Pet'} segmentation: {network_labels()}"
+
+
+def network_labels() -> str:
+    """Returns the labels of all networks: "UNet and ResNet34-UNet", "A, B, C"."""
+    return (" and " if len(NETWORKS) == 2 else ", ").join(network.label for network in NETWORKS.values())
+
+
+def from_scratch(inputs: Inputs) -> bool:
+    """Whether every network started from random weights."""
+    return all(run["start_sha256"] is None for run in inputs.training.values())
+
+
+def best_epoch(params: Params) -> str:
+    """Describes the epoch whose weights are kept: "the epoch with the highest validation Dice"."""
+    quantity = "highest validation Dice" if params.train.select == "valid_dice" else "lowest validation loss"
+    return f"the epoch with the {quantity}"
+
+
+def definitions(params: Params) -> dict[str, str]:
+    """Returns how the scores are defined, as sentences that begin with their key; plain text."""
+    sentences = {
+        "Dice": "of an image is 2|P∩G| / (|P|+|G|) for predicted foreground P and true foreground G, at a threshold of "
+        "0.5. Every Dice here is a mean over images, not over batches or pixels.",
+        "Foreground": "is the pet and its border, 1 and 3 in the trimap. Background is 2.",
+        "Test loss": "is computed like the validation loss: the loss function of the training, averaged over batches, "
+        "which are weighted by their number of images.",
+    }
+    if params.evaluate.flips:
+        sentences["Test-time augmentation:"] = "each prediction is the mean over the image and its mirror image."
+    return sentences | {
+        "Confidence intervals": "are percentile bootstrap intervals over the test images "
+        f"({params.evaluate.bootstrap:,} resamples). They do not cover the randomness of training, and comparing them "
+        "is not a paired test.",
+        "The test split": "is used for scores and figures only. The epoch is selected on the validation split.",
+    }
+
+
+def caveats(params: Params) -> dict[str, str]:
+    """Returns what limits the scores, in the form of `definitions`."""
+    sentences = {
+        "One seed:": "each network was trained once. A difference between networks or settings is a result only if it "
+        "holds over several seeds.",
+    }
+    if params.data.source == "synthetic":
+        sentences["Synthetic images are not photographs."] = (
+            "These scores show that the pipeline works. They say nothing about photographs of pets and cannot be "
+            "compared with published results."
+        )
+    return sentences
+
+
+def loss_words(loss: LossParams) -> str:
+    """Describes a loss, without a full stop: "Binary cross entropy + 0.5 × soft Dice loss over the batch"."""
+    terms = {
+        "binary cross entropy": loss.bce,
+        "cross entropy of two classes": loss.cross_entropy,
+        f"soft Dice loss over the {loss.dice_over}": loss.dice,
+    }
+    text = " + ".join(term if weight == 1 else f"{weight:g} × {term}" for term, weight in terms.items() if weight)
+    return text[0].upper() + text[1:]
+
+
+def split_table(splits: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Returns for each split the number of images, of images of each species, and of breeds."""
+    table = {}
+    for split in ("train", "valid", "test"):
+        rows = splits.query("split == @split")
+        species = {kind: int((rows["species"] == kind).sum()) for kind in sorted(splits["species"].unique())}
+        table[split] = {"Images": len(rows), **species, "Breeds": rows["breed"].nunique()}
+    return table
+
+
+def breed_table(test: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns for each breed, by species and name: species, breed, number of images, and each network's mean Dice."""
+    groups: Any = test.groupby(["species", "breed"])
+    return groups[list(NETWORKS)].mean().assign(images=groups.size()).reset_index().to_dict("records")
