@@ -112,15 +112,14 @@ class Predictor:
         Raises:
             DataError: a file is missing or cannot be decoded.
         """
-        if not isinstance(photos, list | tuple):
-            return self.predict([photos], threshold, flips)[0]
-        opened = [Photo(photo) for photo in photos]
+        several = isinstance(photos, list | tuple)
+        opened = [Photo(each) for each in (photos if several else [photos])]  # pyright: ignore[reportArgumentType]
         predictions = []
         for first in range(0, len(opened), BATCH):
             batch = opened[first : first + BATCH]
             maps = self.probabilities([self.inputs(photo) for photo in batch], flips)
             predictions += [Prediction(*each, threshold) for each in zip(batch, maps, strict=True)]
-        return predictions
+        return predictions if several else predictions[0]
 
     def inputs(self, photo: Photo) -> Inputs:
         """Decodes a photograph to the size of each network."""
