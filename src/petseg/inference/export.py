@@ -3,7 +3,8 @@
 import copy
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -125,14 +126,14 @@ def to_onnx(
     if dynamic:
         multiple = _size_multiple(record)
         batches.append(_resample(batches[0], 2 * multiple, 3 * multiple))
-    predict = _predictor(content, channels_first)
-    difference = _difference(predict, network if half else trained, record.temperature, batches)
+    found = _run_onnx(content, batches, channels_first)
+    difference = _difference(found, network if half else trained, record.temperature, batches)
     if not difference <= LIMIT:  # also if it is NaN
         raise PetsegError(
             f"The ONNX model of {path} would differ from PyTorch by up to {difference:.2g} in probability on {where}, "
             f"and {LIMIT:g} is allowed, so it was not written; try other versions of torch and onnxruntime."
         )
-    rounding = _difference(predict, trained, record.temperature, batches) if half else None
+    rounding = _difference(found, trained, record.temperature, batches) if half else None
     return OnnxModel(content, model.opset_import[0].version, where, difference, rounding)
 
 
@@ -199,17 +200,20 @@ def _convert(network: nn.Module, record: weights.Record, channels_first: bool, d
         height, width = 2 * multiple, 3 * multiple
         shapes |= {axis + i: multiple * torch.export.Dim(name, min=2) for i, name in enumerate(("height", "width"))}
     example = torch.zeros((2, 3, height, width) if channels_first else (2, height, width, 3), dtype=torch.uint8)
+    model = _Probability(network, record.temperature, channels_first).eval()
     try:
-        program = torch.onnx.export(
-            _Probability(network, record.temperature, channels_first).eval(),
-            (example,),
-            input_names=["image"],
-            output_names=["probability"],
-            dynamo=True,
-            dynamic_shapes=(shapes,),
-            external_data=False,
-            verbose=False,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about torch's own code, not about the network
+            program = torch.onnx.export(
+                model,
+                (example,),
+                input_names=["image"],
+                output_names=["probability"],
+                dynamo=True,
+                dynamic_shapes=(shapes,),
+                external_data=False,
+                verbose=False,
+            )
     except torch.onnx.OnnxExporterError:
         if not dynamic:
             raise
@@ -291,8 +295,8 @@ def _resample(images: np.ndarray, height: int, width: int) -> np.ndarray:
     return images[:, rows[:, None], columns]
 
 
-def _predictor(content: bytes, channels_first: bool) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from images (B, H, W, 3) to the probabilities of an ONNX model, computed by onnxruntime."""
+def _run_onnx(content: bytes, batches: list[np.ndarray], channels_first: bool) -> list[np.ndarray]:
+    """The probabilities of an ONNX model for batches of images (B, H, W, 3), computed by onnxruntime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -300,18 +304,14 @@ def _predictor(content: bytes, channels_first: bool) -> Callable[[np.ndarray], n
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     axes = (0, 3, 1, 2) if channels_first else (0, 1, 2, 3)
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(None, {"image": np.ascontiguousarray(images.transpose(axes))})[0])
-
-    return predict
+    inputs = (np.ascontiguousarray(batch.transpose(axes)) for batch in batches)
+    return [np.asarray(session.run(None, {"image": each})[0]) for each in inputs]
 
 
-def _difference(
-    predict: Callable[[np.ndarray], np.ndarray], network: nn.Module, temperature: float, batches: list[np.ndarray]
-) -> float:
-    """The largest absolute difference between the probabilities of ONNX and of a network in PyTorch; may be NaN."""
-    return float(np.max([abs(predict(batch) - _probabilities(network, temperature, batch)).max() for batch in batches]))
+def _difference(found: list[np.ndarray], network: nn.Module, temperature: float, batches: list[np.ndarray]) -> float:
+    """The largest absolute difference from the probabilities of a network in PyTorch; may be NaN."""
+    expected = [_probabilities(network, temperature, batch) for batch in batches]
+    return float(np.max([abs(a - b).max() for a, b in zip(found, expected, strict=True)]))
 
 
 @torch.inference_mode()
