@@ -7,7 +7,7 @@ import time
 from collections import Counter
 
 from petseg.config import stage
-from petseg.data import layout, pack, packed, splits
+from petseg.data import empty_masks, layout, pack, packed, splits
 from petseg.runtime import errors, files, machine
 
 
@@ -20,10 +20,13 @@ def main() -> None:
             trainval, test = layout.check(layout.RAW)
             assignments = splits.split(trainval, test, p.split.rule, p.split.seed)
             sizes = pack.pack(layout.RAW, assignments, p.image_size, part, machine.workers())
+            note = empty_masks.check(part, assignments)
         splits.write_table(assignments, sizes, splits.TABLE)
     counts = Counter(name for _, name in assignments)
     listed = ", ".join(f"{counts[name]} {name}" for name in splits.SPLITS)
     print(f"split: {listed}, packed at {p.image_size} x {p.image_size} in {time.perf_counter() - start:.1f} s")
+    if note:
+        print(f"split: {note}; they are scored apart, see docs/evaluation.md")
 
 
 if __name__ == "__main__":

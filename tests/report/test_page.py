@@ -6,6 +6,7 @@ import re
 import subprocess
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -271,3 +272,34 @@ def test_the_summary_has_each_network_and_only_a_report_that_exists(project, mon
     (root / "report").mkdir()
     (root / "report/index.html").touch()
     assert re.fullmatch("Report +report/index.html", summary.summary().splitlines()[-1])
+
+
+def change_scores(root, **scores):
+    path = root / "metrics/test.json"
+    written = json.loads(path.read_text())
+    for name in written:
+        written[name] = {key: value for key, value in (written[name] | scores).items() if value is not None}
+    path.write_text(json.dumps(written))
+
+
+def test_misleading_scores_are_announced(project):
+    root, values = project()
+    assert "Warning:" not in page_of(root, values)
+    change_scores(root, empty_truths=2, dice_nonempty=0.4321)
+    with np.load(root / "data/predictions.npz") as file:
+        arrays = dict(file)
+    arrays["unet"][:] = False
+    np.savez(root / "data/predictions.npz", **arrays)
+    text = text_of(parse(page_of(root, values)))
+    assert "Warning: UNet predicts no pet in any test image" in text
+    images = len(arrays["name"])
+    assert f"Warning: 2 of {images} test images have no foreground." in text
+    assert f"Dice over the {images - 2} images with foreground 0.4321" in text
+
+
+def test_few_images_have_no_interval(project, monkeypatch):
+    root, values = project()
+    change_scores(root, dice_low=None, dice_high=None)
+    assert "confidence interval – –" in text_of(parse(page_of(root, values)))
+    monkeypatch.chdir(root)
+    assert "[" not in summary.summary()

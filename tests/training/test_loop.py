@@ -135,6 +135,20 @@ def test_plateau_lowers_the_rate_when_the_validation_loss_stops_falling(monkeypa
     assert [row["lr"] for row in result.history] == pytest.approx([1e-2, 1e-2, 1e-2, 1e-3])
 
 
+def test_images_without_a_pet_do_not_choose_the_epoch():
+    _, network = run(epochs=1)
+    images, trimaps = squares(4, seed=4)
+    trimaps[2:] = 2
+    with torch.no_grad():
+        network.head.bias -= 100.0  # predicts nothing
+    scores = validate(network, images, trimaps, 3)
+    assert (scores["valid_dice"], scores["valid_dice_nonempty"]) == (0.5, 0.0)
+    assert "valid_dice_nonempty" not in validate(network, *squares(4), 3)
+    better = scores | {"valid_dice": 0.4, "valid_dice_nonempty": 0.3}
+    assert loop.is_better(better, scores, "valid_dice")
+    assert not loop.is_better(scores, better, "valid_dice")
+
+
 def test_validation_dice_is_a_mean_over_images_and_the_loss_over_batches():
     _, network = run(epochs=2)
     images, trimaps = squares(7, seed=4)

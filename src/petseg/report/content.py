@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
 from petseg.config.training import LossParams
+from petseg.evaluation.statistics import constant_prediction
 from petseg.report.inputs import Inputs, Record
 
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ def templates(autoescape: bool) -> Environment:
 # Rows of the tables with a column for each network; the values are templates for `fill`.
 RESULTS = {
     "Dice": "{scores[dice]:.4f}",
-    "Dice, 95% confidence interval": "{scores[dice_low]:.4f} to {scores[dice_high]:.4f}",
+    "Dice, 95% confidence interval": "{interval}",
     "Dice at the original image size": "{scores[dice_original]:.4f}",
     "IoU": "{scores[iou]:.4f}",
     "Precision": "{scores[precision]:.4f}",
@@ -66,12 +67,43 @@ def fill(rows: dict[str, str], values: dict[str, Record]) -> Table:
 
 
 def result_table(inputs: Inputs) -> Table:
-    """Returns the table of `RESULTS`."""
+    """Returns the table of `RESULTS`, and the Dice over the images that have a pet if some have none."""
     values = {
-        name: {"scores": inputs.scores[name], "trained": inputs.trained[name], "training": inputs.training[name]}
+        name: {
+            "scores": inputs.scores[name],
+            "interval": interval(inputs.scores[name]) or "–",
+            "trained": inputs.trained[name],
+            "training": inputs.training[name],
+        }
         for name in NETWORKS
     }
-    return fill(RESULTS, values)
+    rows = dict(RESULTS)
+    if empty := empty_truths(inputs):
+        label = f"Dice over the {len(inputs.test) - empty} images with foreground"
+        rows = {"Dice": rows["Dice"], label: "{scores[dice_nonempty]:.4f}"} | rows
+    return fill(rows, values)
+
+
+def interval(scores: Record) -> str | None:
+    """Returns the interval of a network's Dice in metrics/test.json: "0.9241 to 0.9375"; None if there is none."""
+    return f"{scores['dice_low']:.4f} to {scores['dice_high']:.4f}" if "dice_low" in scores else None
+
+
+def empty_truths(inputs: Inputs) -> int:
+    """Returns the number of test images without any foreground."""
+    return max(scores.get("empty_truths", 0) for scores in inputs.scores.values())
+
+
+def warnings(inputs: Inputs) -> list[str]:
+    """Returns sentences about what makes the scores misleading."""
+    found = {NETWORKS[name].label: constant_prediction(masks) for name, masks in inputs.masks.items()}
+    sentences = [f"{label} {problem}" for label, problem in found.items() if problem]
+    if empty := empty_truths(inputs):
+        sentences.append(
+            f"{empty} of {len(inputs.test)} test images have no foreground. On such an image, predicting nothing has a "
+            "Dice of 1 and anything else has 0, so the table also has the mean over the other images."
+        )
+    return sentences
 
 
 def settings_table(params: Params) -> Table:

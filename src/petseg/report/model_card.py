@@ -62,6 +62,7 @@ def write(inputs: Inputs) -> str:
         loss=content.loss_words(params.loss),
         definitions=content.definitions(params),
         caveats=content.caveats(params),
+        warnings=content.warnings(inputs),
         splits=content.split_table(inputs.splits),
         species=group_table(inputs, ["species"]),
         breeds=group_table(inputs, ["species", "breed"]),
@@ -100,7 +101,8 @@ def result(inputs: Inputs, name: str) -> dict[str, Any]:
     """Returns the entry of model-index for a network; names have its label, since viewers may merge all entries."""
     params, scores, label = inputs.params, inputs.scores[name], NETWORKS[name].label
     names = {key: f"{words} of {label}" for key, words in SCORES.items()}
-    names["dice"] += f" (95% interval {scores['dice_low']:.4f} to {scores['dice_high']:.4f})"
+    if interval := content.interval(scores):
+        names["dice"] += f" (95% interval {interval})"
     return {
         "task": {"type": "image-segmentation", "name": "Binary segmentation"},
         "dataset": DATASETS[params.data.source] | {"split": "test", "args": dataset_arguments(params)},
@@ -145,11 +147,11 @@ def group_table(inputs: Inputs, keys: list[str]) -> list[Record]:
 
 
 def mean_words(values: pd.Series, resamples: int) -> str:
-    """Describes a mean with its 95 % interval: "0.9312 [0.9241, 0.9375]"; one value has none, and "–" is no value."""
-    if len(values) < 2:
-        return "–" if values.empty else f"{values.iloc[0]:.4f}"
-    low, high = bootstrap_interval(values.to_numpy(), resamples)
-    return f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
+    """Describes a mean with its 95 % interval, if it has one: "0.9312 [0.9241, 0.9375]"; "–" stands for no value."""
+    if values.empty:
+        return "–"
+    interval = bootstrap_interval(values.to_numpy(), resamples)
+    return f"{values.mean():.4f}" + (f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else "")
 
 
 def each(values: dict[str, Record], template: str) -> str:

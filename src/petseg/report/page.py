@@ -58,6 +58,7 @@ class Report:
             test=inputs.test,
             heading=content.heading(params),
             scratch=content.from_scratch(inputs),
+            warnings=content.warnings(inputs),
             results=content.result_table(inputs),
             training=content.fill(content.TRAINING, inputs.training),
             evaluation=content.fill(content.MACHINE, inputs.evaluation),

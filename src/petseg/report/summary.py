@@ -16,7 +16,8 @@ def summary() -> str:
         PetsegError: metrics/test.json is missing or damaged.
     """
     lines = {
-        NETWORKS[name].label: f"test Dice {scores['dice']:.4f}  [{scores['dice_low']:.4f}, {scores['dice_high']:.4f}]"
+        NETWORKS[name].label: f"test Dice {scores['dice']:.4f}"
+        + (f"  [{scores['dice_low']:.4f}, {scores['dice_high']:.4f}]" if "dice_low" in scores else "")
         for name, scores in read_scores().items()
     }
     lines["Report"] = PAGE if Path(PAGE).is_file() else f"{PAGE} does not exist; `dvc repro report` makes it"

@@ -125,6 +125,8 @@ def validate(
 ) -> EpochRow:
     """Scores the validation split in eval mode: `valid_loss`, `valid_cross_entropy`, `valid_soft_dice`, `valid_dice`.
 
+    If some truths are empty, also `valid_dice_nonempty`, the mean Dice over the others.
+
     Losses are means over batches weighted by their images, Dice is the mean over images. Batches are distributed
     round-robin over the processes, so that each image counts once.
 
@@ -133,7 +135,7 @@ def validate(
         before_batch: called by all processes before each round of batches.
     """
     network.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=plan.device)
+    sums = torch.zeros(5, dtype=torch.float64, device=plan.device)
     batches = batches_in_order(*valid, batch_size, first=world.rank, step=world.size)
     for _ in range(0, len(valid[0]), batch_size * world.size):
         before_batch()
@@ -142,8 +144,13 @@ def validate(
             with plan.autocast():
                 logits = pet_logit(network(pixels).float())
             sums[:2] += loss.components(loss.sums(logits, truth)) * len(images)
-            sums[2] += image_dice(logits, truth).sum()
-    return named_scores("valid", world.sum(sums) / len(valid[0]), loss)
+            dice, has_pet = image_dice(logits, truth), truth.flatten(1).any(1)
+            sums[2:] += torch.stack([dice.sum(), dice[has_pet].sum(), has_pet.sum()])
+    *means, nonempty_dice, nonempty = world.sum(sums)
+    row = named_scores("valid", torch.stack(means) / len(valid[0]), loss)
+    if 0 < nonempty < len(valid[0]):
+        row["valid_dice_nonempty"] = (nonempty_dice / nonempty).item()
+    return row
 
 
 def train_scores(log: Tensor, sizes: list[int], loss: losses.Loss) -> EpochRow:
@@ -168,10 +175,16 @@ def check_finite(row: EpochRow, name: str) -> None:
 
 
 def is_better(row: EpochRow, best: EpochRow, select: str) -> bool:
-    """Whether an epoch is better than the best so far (empty: none yet) by `valid_dice` or `valid_loss`."""
+    """Whether an epoch is better than the best so far (empty: none yet) by `valid_dice` or `valid_loss`.
+
+    Images without a pet do not count for `valid_dice`: a network that predicts nothing would be right on them.
+    """
     if not best:
         return True
-    return row[select] > best[select] if select == "valid_dice" else row[select] < best[select]
+    if select == "valid_loss":
+        return row[select] < best[select]
+    key = "valid_dice_nonempty" if "valid_dice_nonempty" in row else "valid_dice"
+    return row[key] > best[key]
 
 
 def summary(row: EpochRow, epochs: int, state: TrainingState) -> str:
