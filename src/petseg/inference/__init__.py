@@ -1,0 +1,1 @@
+"""Uses trained networks: on photographs, and exported to other programs."""
