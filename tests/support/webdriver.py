@@ -52,6 +52,8 @@ class Browser:
     def __exit__(self, *error: object) -> None:
         self.process.terminate()
         self.process.wait(SECONDS)
+        if self.process.stdout:
+            self.process.stdout.close()
 
     def open(self, page: Path) -> None:
         self._command("POST", "url", "Navigate", {"url": page.resolve().as_uri()})
@@ -64,7 +66,9 @@ class Browser:
         """Waits until a JavaScript expression is true."""
         end = time.monotonic() + SECONDS
         while not self.run(f"return Boolean({condition})"):
-            assert time.monotonic() < end, f"{condition} did not become true; {self.run('return document.body.innerText')}"
+            assert time.monotonic() < end, (
+                f"{condition} did not become true; {self.run('return document.body.innerText')}"
+            )
             time.sleep(0.02)
 
     def _find(self, selector: str) -> str:
@@ -78,6 +82,12 @@ class Browser:
     def click(self, selector: str) -> None:
         element = self._find(selector)
         self._command("POST", f"element/{element}/click", "ElementClick", {"id": element})
+
+    def frame(self, selector: str) -> None:
+        """Goes into a frame, until another page is opened."""
+        element = self._find(selector)
+        values = {"id": {_ELEMENT: element}, "element": element}
+        self._command("POST", "frame", "SwitchToFrame", values)
 
     def press(self, *keys: str) -> None:
         """Presses and releases keys, one after the other."""
