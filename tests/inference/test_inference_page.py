@@ -44,12 +44,12 @@ class Probability(nn.Module):
 @pytest.fixture(scope="module")
 def network():
     """A UNet that has learned something: random weights would give masks that are all edge."""
-    drawings = [draw(index, 7) for index in range(40)]
+    drawings = [draw(index, 7) for index in range(24)]
     data = (
         np.stack([resize_image(drawing.image, SIZE) for drawing in drawings]),
         np.stack([resize_trimap(drawing.trimap, SIZE) for drawing in drawings]),
     )
-    _, trained = trainings.run(train=data, valid=data, **{"unet.width": 8, "epochs": 12, "batch_size": 8})
+    _, trained = trainings.run(policy="none", train=data, valid=data, **{"unet.width": 8, "epochs": 10, "batch_size": 8})
     return Probability(trained).eval()
 
 
@@ -162,7 +162,7 @@ def test_masks_are_those_of_pytorch(browser, network, tmp_path):
         shown = canvas(browser)[..., 0] > 0
         decoded = np.array(Image.open(path))
         scores.append(dice(shown, reference(network, decoded) > 0.5))
-    assert np.mean(scores) >= 0.995
+    print(np.mean(scores), min(scores)); assert np.mean(scores) >= 0.995
     assert min(scores) >= 0.98
 
 
@@ -183,7 +183,7 @@ def test_masks_of_real_photographs_are_those_of_pytorch(browser, network, tmp_pa
             select(browser, "mask")
         image = np.array(Image.open(tmp_path / name).convert("RGB"))
         scores.append(dice(canvas(browser)[..., 0] > 0, reference(network, image) > 0.5))
-    assert len(scores) == 20
+    print(np.mean(scores), min(scores)); assert len(scores) == 20
     assert np.mean(scores) >= 0.995
 
 
@@ -314,7 +314,7 @@ class Count(http.server.BaseHTTPRequestHandler):
 
     requests = 0
 
-    def do_GET(self):  # noqa: N802, a name that http.server gives
+    def do_GET(self):
         Count.requests += 1
         self.send_response(200)
         self.send_header("Access-Control-Allow-Origin", "*")

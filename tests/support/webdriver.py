@@ -16,13 +16,18 @@ from typing import Any
 
 import requests
 
-from support.browser import CHROMIUM, OFFLINE
+from support.browser import CHROMIUM
 
 CHROMEDRIVER = shutil.which("chromedriver")
 FIREFOX = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 INSTALLED = {"chromium": bool(CHROMIUM and CHROMEDRIVER), "firefox": bool(FIREFOX)}
+OFFLINE = (
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--disable-background-networking",
+    "--disable-quic",
+)
 SECONDS = 120  # until a browser that does not answer fails a test
-TAB, ENTER, LEFT, RIGHT, SPACE, SHIFT = "\ue004", "\ue007", "\ue012", "\ue014", " ", "\ue008"
+TAB, ENTER, LEFT, RIGHT = "\ue004", "\ue007", "\ue012", "\ue014"
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # key of an element's id, from the WebDriver standard
 
 
