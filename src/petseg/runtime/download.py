@@ -31,11 +31,16 @@ class _TransferError(Exception):
         self.retry = retry
 
 
-def cache_path(name: str, md5: str) -> Path:
-    """The path of a downloaded file: in PETSEG_CACHE, else XDG_CACHE_HOME/petseg, else ~/.cache/petseg."""
+def cache_folder() -> Path:
+    """The folder of downloaded files: PETSEG_CACHE, else XDG_CACHE_HOME/petseg, else ~/.cache/petseg."""
     if folder := os.environ.get("PETSEG_CACHE"):
-        return Path(folder).expanduser() / f"{md5}-{name}"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "petseg" / f"{md5}-{name}"
+        return Path(folder).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "petseg"
+
+
+def cache_path(name: str, md5: str) -> Path:
+    """The path of a downloaded file in the cache."""
+    return cache_folder() / f"{md5}-{name}"
 
 
 def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
