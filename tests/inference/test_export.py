@@ -183,7 +183,7 @@ def test_write_onnx(small, tmp_path, monkeypatch):
     assert out.read_bytes() == written.content == exported.content
     with pytest.raises(PetsegError, match=r"new/pets\.onnx exists; overwrite it with --overwrite, or name another"):
         export.write_onnx(path, out)
-    with pytest.raises(PetsegError, match=r"new is a folder; name a file in it, such as new/unet\.onnx\."):
+    with pytest.raises(PetsegError, match=r"new is a folder; name a file in it with --out\."):
         export.write_onnx(path, "new", overwrite=True)
 
     out.write_text("old")

@@ -73,15 +73,19 @@ def write_onnx(
     Raises:
         PetsegError: see `to_onnx`; or `out` exists; or the disk is full. Nothing is written then.
     """
-    out = Path(out)
-    if out.is_dir():
-        raise PetsegError(f"{out} is a folder; name a file in it, such as {out / Path(path).stem}.onnx.")
-    if out.exists() and not overwrite:
-        raise PetsegError(f"{out} exists; overwrite it with --overwrite, or name another file with --out.")
+    refuse_to_replace(out, overwrite)
     model = to_onnx(path, half=half, channels_first=channels_first, dynamic=dynamic)
     with atomic_file(out) as part:
         part.write_bytes(model.content)
     return model
+
+
+def refuse_to_replace(out: str | Path, overwrite: bool) -> None:
+    """Raises PetsegError if `out` is a folder, or a file that must not be overwritten."""
+    if Path(out).is_dir():
+        raise PetsegError(f"{out} is a folder; name a file in it with --out.")
+    if Path(out).exists() and not overwrite:
+        raise PetsegError(f"{out} exists; overwrite it with --overwrite, or name another file with --out.")
 
 
 def to_onnx(

@@ -169,7 +169,6 @@ controls.addEventListener("input", show);
 controls.addEventListener("submit", (event) => event.preventDefault());
 find("save-cutout").addEventListener("click", () => save("cutout"));
 find("save-mask").addEventListener("click", () => save("mask"));
-// A little after the page has loaded. A new thread inherits the vector registers of the one that starts it, and if their
-// upper halves are in use, as they often are while a page loads, Firefox 140 computes about 50 times slower on Intel
-// processors: its compiled code mixes SSE and AVX instructions.
+// A little after the page has loaded: Firefox 140 sometimes runs a worker that starts while the page loads about 50 times
+// slower on Intel processors. Its compiled code mixes SSE and AVX instructions, which then take almost all the time.
 addEventListener("load", () => setTimeout(start, 100));

@@ -10,8 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 import petseg
-from petseg.inference.web_runtime import LICENSE, Runtime
+from petseg.inference import export
+from petseg.inference.web_runtime import LICENSE, Runtime, find_runtime
+from petseg.models import count_parameters, weights
 from petseg.report.theme import DARK, LIGHT
+from petseg.runtime.files import write_text
 
 HERE = Path(__file__).parent
 
@@ -69,6 +72,36 @@ def page(model: bytes, info: PageInfo, runtime: Runtime) -> str:
         script=_script("page.js"),
         worker=_script("worker.js"),
     )
+
+
+def write_page(
+    path: str | Path, out: str | Path, runtime: Path | None = None, overwrite: bool = False
+) -> export.OnnxModel:
+    """Writes a page with the network of a weights file, in half precision.
+
+    Args:
+        path: the weights file.
+        out: the page to write.
+        runtime: see `web_runtime.find_runtime`.
+        overwrite: replace `out` if it exists.
+
+    Raises:
+        PetsegError: see `export.to_onnx` and `find_runtime`; or `out` exists. Nothing is written then.
+    """
+    export.refuse_to_replace(out, overwrite)
+    found = find_runtime(runtime)
+    model = export.to_onnx(path, half=True)
+    network, record = weights.load(path)
+    facts = {
+        "Validation Dice": f"{record.valid_dice:.4f}",
+        "Parameters": f"{count_parameters(network):,}",
+        "Input": f"{record.image_size} × {record.image_size} pixels",
+        "Data SHA-256, first 8 digits": record.data_sha256[:8],
+        "Commit": record.commit[:8],
+    }
+    info = PageInfo(record.label, record.image_size, "trained with petseg to separate pets from the background.", facts)
+    write_text(out, page(model.content, info, found))
+    return model
 
 
 def _colors() -> str:

@@ -1,7 +1,7 @@
 // Arithmetic on pixels, for the page and its worker.
 "use strict";
 
-const BAND = 0.1; // probabilities this close to the threshold, on either side, become partly transparent in a cut-out
+const BAND = 0.2; // probabilities this close to the threshold, on either side, become partly transparent in a cut-out
 const STRIP = 256; // rows of a photograph that are in memory as pixels at a time
 
 /**
