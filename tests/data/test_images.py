@@ -32,6 +32,16 @@ def save(path: Path, image: np.ndarray | Image.Image, kind: str = "PNG", **optio
     return path
 
 
+def read_image(path: Path) -> np.ndarray:
+    """The pixels of a photograph, which `read_pair` reads with a trimap of its size."""
+    try:
+        with Image.open(path) as image:
+            size = image.size
+    except OSError:
+        size = (4, 3)  # of no importance: reading fails
+    return images.read_pair(path, save(path.with_name("trimap.png"), make_trimap(*size[::-1])))[0]
+
+
 def error(read, *paths: Path) -> str:
     with pytest.raises(DataError) as caught:
         read(*paths)
@@ -58,14 +68,14 @@ def frame(value: int) -> np.ndarray:
     ],
 )
 def test_formats_with_the_suffix_jpg(tmp_path, image, kind, options, expected):
-    read = images.read_image(save(tmp_path / "a.jpg", image, kind, **options))
+    read = read_image(save(tmp_path / "a.jpg", image, kind, **options))
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, expected)
 
 
 def test_jpeg_in_rgb_and_cmyk(tmp_path):
-    assert np.abs(images.read_image(save(tmp_path / "a.jpg", GRADIENT, "JPEG", quality=95)) - 1.0 * GRADIENT).mean() < 9
-    image = images.read_image(save(tmp_path / "a.jpg", Image.new("CMYK", (16, 8), (0, 255, 255, 0)), "JPEG"))
+    assert np.abs(read_image(save(tmp_path / "a.jpg", GRADIENT, "JPEG", quality=95)) - 1.0 * GRADIENT).mean() < 9
+    image = read_image(save(tmp_path / "a.jpg", Image.new("CMYK", (16, 8), (0, 255, 255, 0)), "JPEG"))
     assert image.shape == (8, 16, 3)
     assert np.abs(image.astype(int) - (255, 0, 0)).max() <= 3
 
@@ -74,49 +84,49 @@ def test_jpeg_in_rgb_and_cmyk(tmp_path):
 def test_transparent_pixels_are_blended_with_white(tmp_path, mode):
     alpha = np.repeat(np.uint8([[255], [51], [0]]), 4, axis=1)
     bands = [np.full((3, 4), 100, np.uint8)] * (len(mode) - 1) + [alpha]
-    image = images.read_image(save(tmp_path / "a.jpg", Image.merge(mode, [Image.fromarray(band) for band in bands])))
+    image = read_image(save(tmp_path / "a.jpg", Image.merge(mode, [Image.fromarray(band) for band in bands])))
     assert image[:, 0].tolist() == [[100] * 3, [224] * 3, [255] * 3]  # 255 + (100 - 255) * 51 / 255 = 224
 
 
 def test_palette_with_and_without_a_transparent_color(tmp_path):
     indexed = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
     indexed.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
-    image = images.read_image(save(tmp_path / "a.jpg", indexed))
+    image = read_image(save(tmp_path / "a.jpg", indexed))
     assert image.tolist() == [[[10, 20, 30], [40, 50, 60]], [[70, 80, 90], [40, 50, 60]]]
     for transparency in (1, b"\xff\x00\xff"):
-        image = images.read_image(save(tmp_path / "a.jpg", indexed, transparency=transparency))
+        image = read_image(save(tmp_path / "a.jpg", indexed, transparency=transparency))
         assert image.tolist() == [[[10, 20, 30], [255] * 3], [[70, 80, 90], [255] * 3]]
 
 
 @pytest.mark.parametrize("values", [np.float32([[0.5, 3]]), np.int32([[5, 70000]]), np.int32([[5, 200]])])
 def test_32_bit_channels_are_refused(tmp_path, values):
     path = save(tmp_path / "a.jpg", values, "TIFF")
-    assert f"{path} has 32 bits per channel" in error(images.read_image, path)
+    assert f"{path} has 32 bits per channel" in error(read_image, path)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "TIFF", "WEBP"])
 def test_truncated_images_are_refused(tmp_path, kind):
     path = save(tmp_path / "pug_1.jpg", np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8), kind)
-    images.read_image(path)
+    read_image(path)
     content = path.read_bytes()
     for length in (0, 5, len(content) // 2, len(content) * 9 // 10):
         path.write_bytes(content[:length])
-        text = error(images.read_image, path)
+        text = error(read_image, path)
         assert text.startswith(f"{path} cannot be decoded (")
         assert text.endswith("); replace it, or remove pug_1 from the data set.")
 
 
 @pytest.mark.parametrize("content", [b"<html>404</html>", b"\xff\xd8\xff\xe0garbage", b"\x89PNG\r\n\x1a\n" * 9])
-@pytest.mark.parametrize("read", [images.read_image, images.read_trimap])
+@pytest.mark.parametrize("read", [read_image, images.read_trimap])
 def test_undecodable_files_are_refused(tmp_path, read, content):
     (tmp_path / "a.jpg").write_bytes(content)
     assert f"{tmp_path / 'a.jpg'} cannot be decoded" in error(read, tmp_path / "a.jpg")
 
 
 def test_missing_and_unreadable_files(tmp_path):
-    assert "does not exist" in error(images.read_image, tmp_path / "a.jpg")
+    assert "does not exist" in error(read_image, tmp_path / "a.jpg")
     (tmp_path / "b.jpg").mkdir()
-    assert "cannot be read" in error(images.read_image, tmp_path / "b.jpg")
+    assert "cannot be read" in error(read_image, tmp_path / "b.jpg")
 
 
 @pytest.mark.parametrize("exif", [b"II*\0\xff\0\0\0", b"MX\0*\0\0\0\x08\0\x01", b"MM\0*"])
@@ -172,7 +182,7 @@ TURNED = {
 @pytest.mark.parametrize("orientation", TURNED)
 def test_the_orientation_is_applied_only_if_the_trimap_needs_it(tmp_path, orientation):
     path = photograph(tmp_path / "a.jpg", orientation)
-    np.testing.assert_array_equal(images.read_image(path), GRADIENT)
+    np.testing.assert_array_equal(read_image(path), GRADIENT)
     for size, expected in (((12, 20), GRADIENT), ((20, 12), TURNED[orientation](GRADIENT))):
         image, trimap = images.read_pair(path, save(tmp_path / "a.png", make_trimap(*size)))
         np.testing.assert_array_equal(image, expected)

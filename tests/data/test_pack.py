@@ -67,8 +67,7 @@ def test_packed_arrays_equal_the_resized_images(tmp_path, raw, assignments, monk
         counts[split] = len(names)
         assert len(names) == len(photos) == len(trimaps)
         for i, name in enumerate(names):
-            trimap = images.read_trimap(layout.trimap_path(raw, name))
-            photo = images.read_image(layout.image_path(raw, name))
+            photo, trimap = images.read_pair(layout.image_path(raw, name), layout.trimap_path(raw, name))
             np.testing.assert_array_equal(photos[i], images.resize_image(photo, 16))
             np.testing.assert_array_equal(trimaps[i], images.resize_trimap(trimap, 16))
             if split == "test":

@@ -12,28 +12,16 @@ from petseg.runtime.errors import DataError
 
 PET, BACKGROUND, BORDER = 1, 2, 3  # the values of a trimap
 
-# EXIF orientations that swap width and height, and the operation that undoes each.
+# EXIF orientations, and the operation that undoes each; 5 to 8 swap width and height.
 _TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Reads a photograph as stored, without applying its EXIF orientation.
-
-    The format is detected from the content, not from the suffix. Only the first frame of an animation is read. 16-bit
-    channels are reduced to their high byte, transparent pixels are blended with white, color profiles are ignored.
-
-    Returns:
-        uint8, (H, W, 3), RGB.
-
-    Raises:
-        DataError: the file is missing, truncated or cannot be decoded, or has 32-bit channels, whose range is unknown.
-    """
-    return _rgb(decode(path), path)
 
 
 def read_trimap(path: str | Path) -> np.ndarray:
@@ -59,26 +47,29 @@ def read_trimap(path: str | Path) -> np.ndarray:
 def read_pair(image_path: str | Path, trimap_path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """Reads a photograph and its trimap, pixel-aligned.
 
-    The EXIF orientation of the photograph is applied only if the sizes do not match without it and match with it: then
-    the trimap was drawn on the rotated photograph.
+    The format is detected from the content, not from the suffix. Only the first frame of an animation is read. 16-bit
+    channels are reduced to their high byte, transparent pixels are blended with white, color profiles are ignored. The
+    EXIF orientation of the photograph is applied only if the sizes do not match without it and match with it: then the
+    trimap was drawn on the rotated photograph.
 
     Returns:
         The image, uint8, (H, W, 3), RGB, and the trimap, uint8, (H, W), values 1 to 3.
 
     Raises:
-        DataError: as for `read_image` and `read_trimap`, or the sizes differ.
+        DataError: a file is missing, truncated or cannot be decoded; the photograph has 32-bit channels, whose range is
+            unknown; the trimap is not one, as for `read_trimap`; or the sizes differ.
     """
     image, trimap = decode(image_path), read_trimap(trimap_path)
     height, width = trimap.shape
     if image.size != (width, height):
-        turned = _apply_orientation(image)
+        turned = upright(image, orientation(image))
         if turned.size != (width, height):
             raise DataError(
                 f"{image_path} is {image.width} x {image.height} pixels but {trimap_path} is {width} x {height}; "
                 "replace one of them so that their sizes match."
             )
         image = turned
-    return _rgb(image, image_path), trimap
+    return np.array(to_rgb(image, image_path)), trimap
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:
@@ -110,38 +101,58 @@ def decode(path: str | Path) -> Image.Image:
             image = Image.open(io.BytesIO(content))
             image.load()
     except Exception as error:  # Pillow's decoders raise exceptions of any type on damaged content
-        unknown = isinstance(error, Image.UnidentifiedImageError)
-        reason = "unknown image format" if unknown else " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise DataError(
-            f"{path} cannot be decoded ({reason}); replace it, or remove {path.stem} from the data set."
+            f"{path} cannot be decoded ({reason(error)}); replace it, or remove {path.stem} from the data set."
         ) from None
     return image
+
+
+def reason(error: Exception) -> str:
+    """Why Pillow could not decode an image, for use in a sentence."""
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "unknown image format"
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 if metadata is missing or damaged. Decodes a PNG whose metadata may come last."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            number = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # like the decoders, Pillow's EXIF reader raises exceptions of any type
+        return 1
+    return number if number in _TURNS else 1
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Rotates and flips an image as an EXIF orientation says."""
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def to_rgb(image: Image.Image, name: object, bits: int = 16) -> Image.Image:
+    """Converts an image of any Pillow mode to RGB; transparent pixels are blended with white, profiles are ignored.
+
+    Args:
+        image: of any mode.
+        name: what an error calls the image.
+        bits: how many of the bits of a 16-bit gray image are used, 8 to 16; the highest eight of these are kept.
+
+    Raises:
+        DataError: the image has 32-bit channels, whose range is unknown.
+    """
+    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):  # 16-bit PGM files have mode I
+        raise DataError(f"{name} has 32 bits per channel, whose range is unknown; save it with 8 or 16.")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        # As Pillow does for 16-bit color; its own conversion from these modes clips at 255.
+        image = Image.fromarray((np.asarray(image) >> (bits - 8)).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
 
 
 def list_values(values: Sequence[float] | np.ndarray) -> str:
     """The first eight of some sorted numbers as text: "0, 128, 255"."""
     return ", ".join(f"{value:g}" for value in values[:8]) + (", ..." if len(values) > 8 else "")
-
-
-def _apply_orientation(image: Image.Image) -> Image.Image:
-    """Rotates by a quarter turn as the EXIF orientation says; ignores missing and damaged metadata."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # like the decoders, Pillow's EXIF reader raises exceptions of any type
-        return image
-    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-
-
-def _rgb(image: Image.Image, path: str | Path) -> np.ndarray:
-    """Converts an image of any Pillow mode to uint8 (H, W, 3)."""
-    if image.mode == "F" or (image.mode == "I" and image.format != "PPM"):  # 16-bit PGM files have mode I
-        raise DataError(f"{path} has 32 bits per channel, whose range is unknown; save it with 8 or 16.")
-    if image.mode == "I" or image.mode.startswith("I;16"):
-        # Keep the high byte, as Pillow does for 16-bit color; its own conversion from these modes clips at 255.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return np.array(image.convert("RGB"))
