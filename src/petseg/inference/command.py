@@ -109,7 +109,8 @@ def predict_photos(arguments: Sequence[str], recursive: bool, watching: bool, op
     planned = options.outputs(OUT, "mask,cutout")
     jobs = find(arguments, recursive)
     if not jobs and not watching:
-        hint = "" if recursive else ", or add --recursive to look in subfolders"
+        look_deeper = not recursive and any(map(os.path.isdir, arguments))
+        hint = ", or add --recursive to look in subfolders" if look_deeper else ""
         raise PetsegError(f"There is no photograph in {' '.join(arguments)}; name files, folders or patterns{hint}.")
     outputs.prepare(planned.folder)
     folder = Folder(options.load(), planned, options.threshold, options.flips, progress=not watching)
@@ -156,14 +157,14 @@ def show_image(name: str, options: Options) -> None:
 def _finish(tally: Tally, folder: Path) -> None:
     """Says what was done; raises PetsegError with a line for each photograph that could not be predicted."""
     parts = []
-    if tally.done or not tally.skipped:
-        rate = f"{tally.done / tally.seconds:.1f} images/s" if tally.seconds else ""
-        parts.append(f"{_photographs(tally.done)} predicted in {tally.seconds:.1f} s ({rate}); results in {folder}")
+    if tally.done:
+        rate = tally.done / tally.seconds
+        parts.append(f"{_photographs(tally.done)} predicted in {tally.seconds:.1f} s, {rate:.1f} images/s, to {folder}")
     if tally.skipped:
         parts.append(f"{_photographs(tally.skipped)} skipped, because results exist in {folder} (see --overwrite)")
     if tally.failures:
         parts.append(f"{_photographs(len(tally.failures))} could not be predicted")
-    print("; ".join(parts) + ".", flush=True)
+    print("; ".join(parts) or "no photograph", flush=True)
     if tally.failures:
         raise PetsegError("\nerror: ".join(tally.failures))
 

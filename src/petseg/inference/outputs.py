@@ -27,7 +27,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 _MAX_SIDES = {"JPEG": 65_535, "WEBP": 16_383}  # pixels
 
-Background = tuple[int, int, int] | Image.Image
+Background = str | Image.Image  # a color as Pillow reads it, or a picture
 
 
 @dataclass(frozen=True)
@@ -108,22 +108,19 @@ def prepare(folder: Path) -> None:
 
 
 def parse_background(text: str) -> Background:
-    """The background that a user named: a color such as `white` or `#ff8800`, or an image file.
+    """The background that a user named: the color itself, such as `white` or `#ff8800`, or the image of a file.
 
     Raises:
-        PetsegError: it is neither.
+        PetsegError: it is neither; or the file cannot be decoded.
     """
     try:
-        color = ImageColor.getrgb(text)
+        ImageColor.getrgb(text)
     except ValueError:
-        color = None
-    if color is not None:
-        return color[:3]
-    if not Path(text).is_file():
-        raise PetsegError(
-            f"--background is {text!r}, which is neither a color, such as white or #ff8800, nor an image file."
-        )
-    return Photo(text).rgb()
+        if Path(text).is_file():
+            return Photo(text).rgb()
+    else:
+        return text
+    raise PetsegError(f"--background is {text!r}, which is neither a color, such as white or #ff8800, nor a file.")
 
 
 def _write_array(path: Path, pixels: np.ndarray) -> None:
