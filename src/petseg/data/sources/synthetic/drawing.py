@@ -41,7 +41,7 @@ def draw(index: int, seed: int) -> Drawing:
     frame = camera.frame(posed, close, shape, rng)
     foot = frame.corner[1] * frame.scale
     picture = scene.background(shape, foot, rng)
-    pet, cover = _pet(posed, frame, breed, shape, rng)
+    pet, cover = render(posed, frame, breed, shape, rng)
     picture = photo.balance(picture, pet, cover)
     shade = photo.shadow(cover, min(foot, 2.0 * shape[0]), rng)
     picture *= 1 - shade[..., None] * np.array((1.0, 0.95, 0.8), np.float32)  # blue light of the sky still reaches it
@@ -91,7 +91,7 @@ def _window(posed: camera.Posed, frame: camera.Frame, shape: tuple[int, int]) ->
     return slice(top, bottom), slice(first, last)
 
 
-def _pet(
+def render(
     posed: camera.Posed, frame: camera.Frame, breed: Breed, shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Renders the lit pet, float32 (H, W, 3), and its coverage of each pixel, float32 (H, W) from 0 to 1."""
