@@ -19,7 +19,7 @@ from petseg.runtime.files import atomic_file
 
 KINDS = ("mask", "cutout", "overlay", "probability")
 FORMATS = {"png": "PNG", "webp": "WEBP", "jpg": "JPEG"}  # of cut-outs: suffix, Pillow's name
-# Level 1 of 9 takes a third of the time of Pillow's default for a cut-out of 12 megapixels and 6 % more space.
+# Level 1 of 9 takes 40 % of the time of Pillow's default, for a cut-out of 12 megapixels, and 7 % more space.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 1},
     "WEBP": {"quality": 90, "method": 2},
@@ -82,17 +82,17 @@ class Outputs:
             proceed()
             path = self._path(name, kind)
             if kind == "mask":
-                _write_array(path, mask.view(np.uint8) * np.uint8(255))
+                write_array(path, mask.view(np.uint8) * np.uint8(255))
             elif kind == "probability":
-                _write_array(path, (probability * 65535 + 0.5).astype(np.uint16))
+                write_array(path, (probability * 65535 + 0.5).astype(np.uint16))
             elif kind == "cutout":
                 image = cutout.cutout(rgb, probability, prediction.threshold)
                 proceed()
                 if self.background is not None:
                     image = cutout.on_background(image, self.background)
-                _write_image(path, image, FORMATS[self.format], prediction.photo)
+                write_image(path, image, FORMATS[self.format], prediction.photo)
             else:
-                _write_image(path, cutout.overlay(rgb, mask), "JPEG", prediction.photo)
+                write_image(path, cutout.overlay(rgb, mask), "JPEG", prediction.photo)
 
 
 def prepare(folder: Path) -> None:
@@ -123,13 +123,13 @@ def parse_background(text: str) -> Background:
     raise PetsegError(f"--background is {text!r}, which is neither a color, such as white or #ff8800, nor a file.")
 
 
-def _write_array(path: Path, pixels: np.ndarray) -> None:
+def write_array(path: Path, pixels: np.ndarray) -> None:
     """Writes (H, W) uint8 or uint16 as PNG. OpenCV takes a third of Pillow's time, and half the space."""
     with _writing(path) as part:
         part.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
 
 
-def _write_image(path: Path, image: Image.Image, format: str, photo: Photo) -> None:
+def write_image(path: Path, image: Image.Image, format: str, photo: Photo) -> None:
     """Writes a picture of the photograph, with its metadata."""
     largest = _MAX_SIDES.get(format)
     if largest and max(image.size) > largest:
