@@ -59,9 +59,7 @@ def petseg(
 def predict(
     photos: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="PHOTO|FOLDER|PATTERN", help="Photographs, folders of them, patterns like '*.jpg'."
-        ),
+        typer.Argument(metavar="PHOTO|FOLDER|PATTERN", help="Photographs, folders of them, patterns like '*.jpg'."),
     ] = None,
     weights: Annotated[
         list[str],

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import petseg
@@ -94,7 +95,10 @@ def test_photographs_that_fail_are_told_at_the_end_one_per_line(capsys):
     with pytest.raises(PetsegError) as error:
         predict("my pets", "no.jpg", save="mask")
     lines = str(error.value).splitlines()
-    assert [line.removeprefix("error: ").split(" cannot")[0] for line in lines[:2]] == ["my pets/bad1.png", "my pets/bad2.png"]
+    assert [line.removeprefix("error: ").split(" cannot")[0] for line in lines[:2]] == [
+        "my pets/bad1.png",
+        "my pets/bad2.png",
+    ]
     assert lines[2] == "error: no.jpg does not exist; check its name."
     assert files("predictions") == ["a_mask.png", "b_mask.png"]
     assert capsys.readouterr().out.endswith("to predictions; 3 photographs could not be predicted\n")
@@ -111,7 +115,7 @@ SPLIT = {"split": "test"}
         (["a"], {"threshold": 0.0}, "--threshold is 0; it must be more than 0 and less than 1."),
         (["a"], {"threshold": 1.0}, "--threshold is 1; "),
         (["a"], {"threshold": float("nan")}, "--threshold is nan; "),
-        (["a"], {"background": "withe"}, "--background is 'withe', "),
+        (["a"], {"background": "nocolor"}, "--background is 'nocolor', "),
         (["a"], {"background": "white", "save": "mask"}, "--background is for cut-outs; add cutout to --save, or "),
         (["a"], {"format": "webp", "save": "mask"}, "--format is for cut-outs; "),
         (["a"], {"format": "gif"}, "--format is 'gif'; it must be one of png, webp, jpg."),
@@ -187,6 +191,28 @@ def test_the_picture_is_opened_where_there_is_a_display(data, monkeypatch):
     assert opened == ["predictions/a_1.png"]
 
 
-def test_the_picture_is_a_png(data):
-    with pytest.raises(PetsegError, match=r"--out is x.jpg; the picture is a PNG, so name a file that ends in .png, or"):
-        predict(split="test", index=0, out=Path("x.jpg"))
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"out": Path("x.jpg")},
+            "--out is x.jpg; the picture is a PNG, so name a file that ends in .png, or a folder.",
+        ),
+        ({"out": Path("x.png")}, "x.png exists; name another file, or add --overwrite to replace it."),
+        ({"save": "mask"}, "--save, --background and --format are not for a picture of one image; leave them out."),
+    ],
+)
+def test_a_mistake_about_the_picture_is_a_sentence(data, options, words):
+    Path("x.png").write_text("mine")
+    with pytest.raises(PetsegError) as error:
+        predict(split="test", index=0, **options)
+    assert str(error.value) == words
+    assert Path("x.png").read_text() == "mine"
+
+
+def test_the_picture_shows_the_networks_that_are_named(data, monkeypatch):
+    shown = []
+    monkeypatch.setattr(command.split, "draw", lambda name, models, *_: shown.extend(models) or Figure())
+    predict(split="test", index=0)
+    predict(split="test", index=0, weights=["models/unet.safetensors"])
+    assert shown == ["UNet", "ResNet34-UNet", "models/unet.safetensors"]

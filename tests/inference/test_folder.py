@@ -167,4 +167,4 @@ def test_notes_about_a_photograph_are_told(model, tmp_path, capsys):
     frames = [Image.new("RGB", (30, 20), color) for color in ("red", "blue", "green")]
     frames[0].save("b.gif", save_all=True, append_images=frames[1:])
     Folder(model, Outputs(Path("out"), ["mask"])).run(find(["a.png", "b.gif"]))
-    assert "b.gif: animated: only the first of 3 frames is used\n" in capsys.readouterr().err
+    assert "note: b.gif: animated: only the first of 3 frames is used\n" in capsys.readouterr().err

@@ -104,14 +104,16 @@ def test_a_background_is_a_color_or_a_picture():
     background = outputs.parse_background("a.png")
     assert not isinstance(background, str)
     assert background.size == (48, 36)
-    with pytest.raises(PetsegError, match=r"--background is 'withe', which is neither a color, .* nor a file"):
-        outputs.parse_background("withe")
+    with pytest.raises(PetsegError, match=r"--background is 'nocolor', which is neither a color, .* nor a file"):
+        outputs.parse_background("nocolor")
 
 
 @pytest.mark.parametrize(("kind", "size"), [("overlay", (65_536, 2)), ("cutout", (16_384, 2))])
 def test_a_photograph_that_is_too_large_for_a_format_is_a_sentence(kind, size):
     predicted = Prediction(Photo(photograph(size=size)), [RAMP])
-    with pytest.raises(DataError, match=rf"is {size[0]} x 2 pixels, and a (JPEG|WEBP) file can have {size[0] - 1} per"):
+    with pytest.raises(
+        DataError, match=rf"have {size[0]} x 2 pixels and (JPEG|WEBP) files have at most {size[0] - 1} per"
+    ):
         Outputs(Path("out"), ["mask", kind], format="webp").write(predicted, Path("a"))
     assert [path.name for path in Path("out").iterdir()] == ["a_mask.png"]
 
@@ -130,5 +132,7 @@ def test_the_output_folder_is_created_and_left_empty():
 @pytest.mark.parametrize("out", ["file", "file/below", "/proc/self/petseg"])
 def test_a_folder_that_cannot_be_written_to_is_a_sentence(out):
     Path("file").touch()
-    with pytest.raises(PetsegError, match=rf"^The results cannot be written to {out} \(.+\); name a folder with --out\.$"):
+    with pytest.raises(
+        PetsegError, match=rf"^The results cannot be written to {out} \(.+\); name a folder with --out\.$"
+    ):
         outputs.prepare(Path(out))

@@ -46,7 +46,10 @@ def test_the_images_of_a_split(part, found):
         (lambda: split.names("tset"), "There is no split 'tset'; name one of train, valid, test."),
         (lambda: split.by_index("test", 3), "There is no image 3 in the test split; its images are 0 to 2."),
         (lambda: split.by_index("test", -1), "There is no image -1 in the test split; its images are 0 to 2."),
-        (lambda: split.by_name("test", "bengal_4"), "no image 'bengal_4' in the test split; the nearest name is Bengal_3"),
+        (
+            lambda: split.by_name("test", "bengal_4"),
+            "no image 'bengal_4' in the test split; the nearest name is Bengal_3",
+        ),
         (lambda: split.by_name("test", "pug_2"), "no image 'pug_2' in the test split; the nearest name is pug_1."),
     ],
     ids=["split", "large", "negative", "misspelled", "of another split"],
@@ -67,16 +70,15 @@ def test_missing_data_are_a_sentence():
 
 
 def test_the_picture_shows_photograph_truth_masks_and_errors_with_scores(tmp_path):
-    paths = [save_network(tmp_path / f"{name}.safetensors", name) for name in ("unet", "resnet34_unet")]
-    models = [Predictor([path]) for path in paths]
+    models = {name: Predictor([save_network(tmp_path / name, name)]) for name in ("unet", "resnet34_unet")}
     figure = split.draw("Bengal_12", models, flips=True, threshold=0.4, theme=LIGHT)
     assert "Bengal_12" in figure.get_suptitle()
     grid = np.reshape(figure.axes, (2, 3))
-    assert [axes.get_title() for axes in grid[0]] == ["photograph", "UNet", "ResNet34-UNet"]
+    assert [axes.get_title() for axes in grid[0]] == ["photograph", "unet", "resnet34_unet"]
     image = np.asarray(Image.open(layout.image_path(layout.RAW, "Bengal_12")))
     assert np.array_equal(grid[0, 0].images[0].get_array(), image)
     truth = np.arange(36) < 20
-    for column, model in enumerate(models, 1):
+    for column, model in enumerate(models.values(), 1):
         mask = np.asarray(model.predict(image, threshold=0.4, flips=True).mask)
         assert np.array_equal(grid[0, column].images[0].get_array(), mask)
         found, common = np.count_nonzero(mask), np.count_nonzero(mask[truth])

@@ -138,11 +138,18 @@ def show_image(name: str, options: Options) -> None:
     Raises:
         PetsegError: an option is wrong, or data are missing.
     """
+    if options.save or options.background or options.format:
+        raise PetsegError("--save, --background and --format are not for a picture of one image; leave them out.")
     out = options.out or OUT
     if out.suffix and out.suffix != ".png":
         raise PetsegError(f"--out is {out}; the picture is a PNG, so name a file that ends in .png, or a folder.")
     path = out if out.suffix else out / f"{name}.png"
-    models = [Predictor([weights]) for weights in options.weights or choose.all_weights()]
+    if options.out and path.exists() and not options.overwrite:
+        raise PetsegError(f"{path} exists; name another file, or add --overwrite to replace it.")
+    if options.weights:
+        models = {str(weights): Predictor([weights]) for weights in options.weights}
+    else:
+        models = {record.label: Predictor([weights]) for weights, record in choose.all_weights().items()}
     content = theme.png(partial(split.draw, name, models, options.flips, options.threshold))
     outputs.prepare(path.parent)
     with atomic_file(path) as part:

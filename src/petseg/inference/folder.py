@@ -149,7 +149,7 @@ class Folder:
         if not self._progress:
             print(f"{job.path}: {', '.join(map(str, self._outputs.paths(job.name)))}", flush=True)
         for note in notes:
-            tqdm.write(f"{job.path}: {note}", file=sys.stderr)
+            tqdm.write(f"note: {job.path}: {note}", file=sys.stderr)
 
 
 class _Memory:

@@ -77,22 +77,23 @@ class Outputs:
         """
         probability = prediction.probability
         mask = probability > prediction.threshold
-        rgb = prediction.photo.rgb() if {"cutout", "overlay"} & {*self.kinds} else None
-        for kind in self.kinds:
+        if "mask" in self.kinds:
+            write_array(self._path(name, "mask"), mask.view(np.uint8) * np.uint8(255))
+        if "probability" in self.kinds:
+            write_array(self._path(name, "probability"), (probability * 65535 + 0.5).astype(np.uint16))
+        proceed()
+        if "cutout" not in self.kinds and "overlay" not in self.kinds:
+            return
+        photo, rgb = prediction.photo, prediction.photo.rgb()
+        if "overlay" in self.kinds:
+            write_image(self._path(name, "overlay"), cutout.overlay(rgb, mask), "JPEG", photo)
             proceed()
-            path = self._path(name, kind)
-            if kind == "mask":
-                write_array(path, mask.view(np.uint8) * np.uint8(255))
-            elif kind == "probability":
-                write_array(path, (probability * 65535 + 0.5).astype(np.uint16))
-            elif kind == "cutout":
-                image = cutout.cutout(rgb, probability, prediction.threshold)
-                proceed()
-                if self.background is not None:
-                    image = cutout.on_background(image, self.background)
-                write_image(path, image, FORMATS[self.format], prediction.photo)
-            else:
-                write_image(path, cutout.overlay(rgb, mask), "JPEG", prediction.photo)
+        if "cutout" in self.kinds:
+            image = cutout.cutout(rgb, probability, prediction.threshold)
+            proceed()
+            if self.background is not None:
+                image = cutout.on_background(image, self.background)
+            write_image(self._path(name, "cutout"), image, FORMATS[self.format], photo)
 
 
 def prepare(folder: Path) -> None:
@@ -134,8 +135,8 @@ def write_image(path: Path, image: Image.Image, format: str, photo: Photo) -> No
     largest = _MAX_SIDES.get(format)
     if largest and max(image.size) > largest:
         raise DataError(
-            f"{photo.path} is {image.width} x {image.height} pixels, and a {format} file can have {largest} per side; "
-            "make it smaller, or choose other outputs with --save and --format."
+            f"{path} cannot be written, because it would have {image.width} x {image.height} pixels and {format} files "
+            f"have at most {largest} per side; make the photograph smaller, or choose others with --save and --format."
         )
     with _writing(path) as part:
         image.save(part, format, **_OPTIONS[format], **photo.metadata())

@@ -1,7 +1,7 @@
 """A split of the data set instead of photographs: which images it has, and one of them as a picture."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -62,14 +62,14 @@ def open_photo(job: Job) -> Photo:
     return Photo(_read(job.name.name)[0])
 
 
-def draw(name: str, models: Sequence[Predictor], flips: bool, threshold: float, theme: Theme) -> Figure:
+def draw(name: str, models: Mapping[str, Predictor], flips: bool, threshold: float, theme: Theme) -> Figure:
     """Draws an image of the data set: the photograph and the ground truth, the mask of each network, and its errors.
 
     Dice and IoU are computed at the size of the photograph, and the border counts as pet.
 
     Args:
         name: of the image.
-        models: of one network each.
+        models: of one network each, by title.
         flips: see `Predictor.predict`.
         threshold: see `Predictor.predict`.
         theme: colors.
@@ -77,18 +77,19 @@ def draw(name: str, models: Sequence[Predictor], flips: bool, threshold: float, 
     image, truth = _read(name)
     height, width = truth.shape
     tile_height = SIDE * min(max(height / width, 0.5), 2)
-    figure = Figure(figsize=(SIDE * (1 + len(models)) + 0.3, 2 * tile_height + 1.1), layout="constrained")
+    figure = Figure(figsize=(SIDE * (1 + len(models)) + 0.3, 2 * tile_height + 1.1))
+    figure.set_layout_engine("constrained", h_pad=0.07)
     grid = figure.subplots(2, 1 + len(models), squeeze=False)
     _show(grid[0, 0], image, "photograph", theme.ink)
     _show(grid[1, 0], mark(image, truth, truth), "ground truth", theme.ink)
-    for column, model in enumerate(models, 1):
-        record = model.records[0]
+    for column, (title, model) in enumerate(models.items(), 1):
+        color = theme.networks[model.records[0].network]
         mask = model.predict(image, threshold, flips).probability > threshold
         counts = metrics.count(torch.from_numpy(mask)[None], torch.from_numpy(truth)[None])
         scores = f"Dice {metrics.dice(counts).item():.3f}   IoU {metrics.iou(counts).item():.3f}"
-        _show(grid[0, column], np.where(mask, np.uint8(255), np.uint8(0)), record.label, theme.networks[record.network])
+        _show(grid[0, column], np.where(mask, np.uint8(255), np.uint8(0)), title, color)
         _show(grid[1, column], mark(image, mask, truth), scores, theme.ink)
-    figure.suptitle(f"{name}  ({width} x {height} pixels)", color=theme.ink, fontsize=10.5)
+    figure.suptitle(f"{name}, {width} x {height} pixels", x=0.006, ha="left", color=theme.ink, fontsize=10.5)
     handles = [Patch(color=color, label=label) for label, color in ERRORS.items()]
     figure.legend(handles=handles, loc="outside lower left", ncols=2, fontsize=8.5)
     return figure
