@@ -220,6 +220,17 @@ def test_a_photograph_that_cannot_be_predicted_gives_status_1(project):
     assert (project.folder / "predictions/a_mask.png").exists()
 
 
+def test_names_that_are_not_text_are_printed_escaped(project):
+    save_network(project.folder / "models/unet.safetensors")
+    save_photos(project.folder, os.fsdecode(b"out\xff/a.png"))
+    (project.folder / os.fsdecode(b"out\xff/b\xff.png")).write_text("no image")
+    folder = os.fsdecode(b"out\xff")
+    done = project.run(sys.executable, "-m", "petseg", "predict", folder, "--out", folder)
+    assert done.stdout.endswith("to out\\udcff; 1 photograph could not be predicted\n")
+    assert done.stderr.startswith("error: out\\udcff/b\\udcff.png cannot be decoded")
+    assert (project.folder / folder / "a_mask.png").exists()
+
+
 @pytest.fixture
 def start(project):
     """Starts petseg with a network and many photographs of some size; returns what runs."""

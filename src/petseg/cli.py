@@ -1,6 +1,7 @@
 """The command `petseg`: parses arguments, calls the package and prints."""
 
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ app.add_typer(recipe, name="recipe")
 def main() -> None:
     """Runs the command line and ends the process: status 0, or one sentence on stderr and the status of the error."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the reader of a pipe may end first, as `head` does
+    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue], any file name
     app(prog_name="petseg")
 
 

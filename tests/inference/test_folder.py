@@ -77,7 +77,7 @@ def test_memory_that_runs_out_is_the_failure_of_one_photograph(model, tmp_path):
 
     def open_photo(job):
         if job.path.name == "a.png":
-            raise MemoryError
+            raise MemoryError("Unable to allocate 9 GiB")
         return Photo(job.path)
 
     [failure] = Folder(model, Outputs(Path("out"), ["mask"]), open_photo=open_photo).run(find(["in"]))

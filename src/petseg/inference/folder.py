@@ -99,8 +99,10 @@ class Folder:
                 job = futures[future]
                 try:
                     self._tell(job, future.result())
-                except (DataError, MemoryError) as error:
-                    failures[job] = str(error) or f"{job.path} needs more memory than there is; make it smaller."
+                except DataError as error:
+                    failures[job] = str(error)
+                except MemoryError:
+                    failures[job] = f"{job.path} needs more memory than there is; make it smaller."
                 bar.update()
         finally:
             self._stopping.set()
@@ -115,12 +117,13 @@ class Folder:
     def _conflicts(self, jobs: Sequence[Job]) -> dict[Job, str]:
         """Why some photographs cannot be predicted: their results would replace a photograph or others' results."""
         inputs, conflicts = {job.path.resolve() for job in jobs}, {}
+        names = {path.name for path in inputs}  # saves most calls of `resolve`
         for job in jobs:
             owner = self._photo_of.setdefault(job.name, job.path)
             if owner != job.path:
                 conflicts[job] = f"{job.path} and {owner} would have results of the same name; give each its own --out."
             for path in self._outputs.paths(job.name):
-                if path.resolve() in inputs:
+                if path.name in names and path.resolve() in inputs:
                     conflicts[job] = (
                         f"{job.path} would replace the photograph {path}; choose another folder with --out."
                     )
@@ -142,7 +145,7 @@ class Folder:
 
     def _proceed(self) -> None:
         if self._stopping.is_set():
-            raise CancelledError  # which nobody sees
+            raise CancelledError  # nobody asks for this result
 
     def _tell(self, job: Job, notes: Sequence[str]) -> None:
         self.tally.done += 1

@@ -1,6 +1,7 @@
 """What is written for a photograph, and under which names."""
 
 import errno
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,9 +101,7 @@ def prepare(folder: Path) -> None:
     """Creates the output folder; raises PetsegError if that is impossible or no file can be written to it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(folder / ".petseg") as part:
-            part.touch()
-        (folder / ".petseg").unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         reason = "it is a file" if isinstance(error, FileExistsError | NotADirectoryError) else error.strerror
         raise PetsegError(f"The results cannot be written to {folder} ({reason}); name a folder with --out.") from None
