@@ -30,6 +30,7 @@ from petseg.inference.folder import Folder
 from petseg.inference.outputs import Outputs, write_array, write_image
 from petseg.inference.photo import Photo
 from petseg.inference.predictor import Predictor
+from petseg.runtime import machine
 
 HERE = Path(__file__)
 SIZE, LARGE, SMALL = (4000, 3000), (8660, 5773), (400, 300)  # pixels, width and height
@@ -72,6 +73,7 @@ def plain(task: dict) -> dict[str, float]:
 
 
 def ours(task: dict) -> dict[str, float]:
+    machine.keep_freed_memory()  # as the command does
     folder = Folder(petseg.load(task["weights"]), Outputs(Path(task["out"]), task["save"]))
     folder.run(find([task["photos"]]), overwrite=True)
     return {

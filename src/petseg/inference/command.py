@@ -16,6 +16,7 @@ from petseg.inference.outputs import FORMATS, KINDS, Outputs
 from petseg.inference.predictor import Predictor
 from petseg.inference.watch import watch
 from petseg.report import theme
+from petseg.runtime import machine
 from petseg.runtime.errors import PetsegError
 from petseg.runtime.files import atomic_file
 
@@ -82,6 +83,7 @@ def predict(
     Raises:
         PetsegError: options do not fit together; and as for the functions below.
     """
+    machine.keep_freed_memory()
     options.check_threshold()
     if bool(photos) == bool(name_of_split):
         raise PetsegError("Name photographs, folders or patterns, or a split with --split; see petseg predict --help.")
