@@ -2,17 +2,21 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from itertools import pairwise
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from PIL import Image
 
 from petseg import __version__
 from petseg.config.overrides import flatten, read
 from petseg.recipes import run
 from support.paths import COMMITTED, ROOT
+from support.photos import save_network, save_photos
+from support.project import Started, wait_until
 
 DVC = """#!/bin/sh
 printf '%s\\037' "$@" >> "$DVC_CALLS"
@@ -76,6 +80,7 @@ def test_version_and_help(project):
     assert "dvc repro" in project.petseg("--help")
     for command in ("list", "show", "apply", "run"):
         assert f"  petseg recipe {command}" in project.petseg("recipe", command, "--help", COLUMNS="80")
+    assert "  petseg predict photo.jpg\n" in project.petseg("predict", "--help", COLUMNS="80")
 
 
 def test_the_command_starts_without_torch(project):
@@ -194,6 +199,80 @@ def test_ctrl_c_ends_a_command_with_the_status_of_the_signal(project):
     done = project.run(sys.executable, "-c", probe)
     assert done.returncode == 130
     assert done.stderr.startswith("error: stopped by SIGINT")
+
+
+def test_photographs_are_predicted(project):
+    save_photos(project.folder / "my pets", "猫 1.png", "b.jpg")
+    save_network(project.folder / "models/unet.safetensors")
+    said = project.petseg("predict", "my pets", "--save", "mask,overlay", "--out", "the masks")
+    assert said.endswith(" images/s, to the masks\n")
+    names = ["b_mask.png", "b_overlay.jpg", "猫 1_mask.png", "猫 1_overlay.jpg"]
+    assert sorted(path.name for path in (project.folder / "the masks").iterdir()) == names
+
+
+def test_a_photograph_that_cannot_be_predicted_gives_status_1(project):
+    save_photos(project.folder, "a.png")
+    (project.folder / "b.png").write_text("no image")
+    save_network(project.folder / "models/unet.safetensors")
+    error = project.petseg("predict", "b.png", "a.png", status=1)
+    assert error.startswith("error: b.png cannot be decoded (unknown image format); ")
+    assert error.count("\n") == 1
+    assert (project.folder / "predictions/a_mask.png").exists()
+
+
+def test_names_that_are_not_text_are_printed_escaped(project):
+    save_network(project.folder / "models/unet.safetensors")
+    save_photos(project.folder, os.fsdecode(b"out\xff/a.png"))
+    (project.folder / os.fsdecode(b"out\xff/b\xff.png")).write_text("no image")
+    folder = os.fsdecode(b"out\xff")
+    done = project.run(sys.executable, "-m", "petseg", "predict", folder, "--out", folder)
+    assert done.stdout.endswith("to out\\udcff; 1 photograph could not be predicted\n")
+    assert done.stderr.startswith("error: out\\udcff/b\\udcff.png cannot be decoded")
+    assert (project.folder / folder / "a_mask.png").exists()
+
+
+@pytest.fixture
+def start(project):
+    """Starts petseg with a network and many photographs of some size; returns what runs."""
+    save_photos(project.folder / "in", "a.jpg", size=(2000, 1500))
+    for i in range(300):
+        os.link(project.folder / "in/a.jpg", project.folder / f"in/a{i}.jpg")
+    save_network(project.folder / "models/unet.safetensors")
+    command = (sys.executable, "-m", "petseg", "predict", "in", "--save", "mask")
+    started = []
+
+    def start(*options):
+        started.append(Started((*command, *options), project.folder, project.env, hold=False))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.alive():
+            each.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_a_prediction_and_leaves_complete_results(project, start, number):
+    running, results = start(), project.folder / "predictions"
+    wait_until(lambda: list(results.glob("*.png")), running.output)
+    os.kill(running.pid, number)
+    status, said = running.end()
+    assert status == 128 + number
+    assert said.endswith(f"error: stopped by {number.name}; run the same command again.\n")
+    assert "Traceback" not in said
+    assert 1 <= len(list(results.iterdir())) < 301
+    for path in results.iterdir():
+        with Image.open(path) as image:
+            image.load()
+
+
+def test_ctrl_c_ends_a_watch_with_status_0(project, start):
+    running = start("--watch")
+    running.wait_for("in/a.jpg: predictions/a_mask.png\n")
+    os.kill(running.pid, signal.SIGINT)
+    status, said = running.end()
+    assert status == 0, said
+    assert "photographs predicted in " in said.splitlines()[-1]
 
 
 TEXTS = "null", "true", "1e-4", "", "a b", "it's", "x,y", "[a]", "{b}", "C:\\", "a\\'b", "\\\\", "ä", "s3://x/~y?a=b#c"

@@ -1,6 +1,7 @@
 """The command `petseg`: parses arguments, calls the package and prints."""
 
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ app.add_typer(recipe, name="recipe")
 def main() -> None:
     """Runs the command line and ends the process: status 0, or one sentence on stderr and the status of the error."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the reader of a pipe may end first, as `head` does
+    sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue], any file name
     app(prog_name="petseg")
 
 
@@ -50,8 +52,89 @@ def petseg(
     Examples:
       petseg recipe list             what can be trained
       petseg recipe run laptop       train and evaluate one of them
+      petseg predict photo.jpg       cut the pet out of a photograph
       petseg recipe run --help       more about a command
     """
+
+
+@app.command()
+def predict(
+    photos: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PHOTO|FOLDER|PATTERN", help="Photographs, folders of them, patterns like '*.jpg'."),
+    ] = None,
+    weights: Annotated[
+        list[str],
+        typer.Option(
+            metavar="FILE",
+            help="A trained network; can be repeated, to average probabilities. Default: the one in models/ with the "
+            "highest valid Dice.",
+        ),
+    ] = [],  # noqa: B006, Typer copies it
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where results are written. Default: predictions.")
+    ] = None,
+    save: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Which results: some of mask, cutout, overlay, probability. Default: mask,cutout; for a split: mask.",
+        ),
+    ] = "",
+    threshold: Annotated[float, typer.Option(help="A pixel is pet where its probability exceeds this.")] = 0.5,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Average each photograph and its mirror image, at twice the cost.")
+    ] = False,
+    background: Annotated[
+        str, typer.Option(metavar="COLOR|IMAGE", help="Background of cut-outs: white, #ff8800, an image file.")
+    ] = "",
+    format: Annotated[
+        str, typer.Option(metavar="png|webp|jpg", help="Of cut-outs. Default: png; with --background: jpg.")
+    ] = "",
+    recursive: Annotated[
+        bool,
+        typer.Option("--recursive", "-r", help="Include the subfolders of folders; results are in subfolders, too."),
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep looking for new photographs, until Ctrl-C.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also predict photographs whose results exist.")
+    ] = False,
+    split: Annotated[
+        str | None, typer.Option(metavar="train|valid|test", help="Predict a split of the data set instead.")
+    ] = None,
+    index: Annotated[int | None, typer.Option(help="Show one image of the split, by its number, from 0.")] = None,
+    name: Annotated[str | None, typer.Option(help="Show one image of the split, by its name.")] = None,
+) -> None:
+    """Segment photographs with a trained network: masks, cut-outs, overlays.
+
+    Of the photograph cat.jpg, the results are cat_mask.png (8 bits, 255 for pet and 0 for background), cat_cutout.png
+    (transparent background, soft edge), cat_overlay.jpg (background faded) and cat_probability.png (16 bits, 65535 for
+    1). They have the size of the photograph. A photograph whose results all exist is skipped, so an interrupted
+    command can be repeated.
+
+    JPEG, PNG, HEIC, AVIF, WebP, TIFF, GIF and other formats are read. In folders and patterns, hidden files and files
+    named like results are left out.
+
+    With --split and --index or --name, one image of the data set is shown as a picture: photograph, ground truth, and
+    mask and errors of every network in models/.
+
+    \b
+    Examples:
+      petseg predict photo.jpg
+      petseg predict holidays --recursive --out masks --save mask
+      petseg predict '*.heic' --save cutout --background white
+      petseg predict inbox --watch
+      petseg predict --split test --index 5
+      petseg predict --split test --out masks
+    """
+
+    def main() -> None:
+        from petseg.inference import command  # imports torch, which takes seconds
+
+        options = command.Options(weights, out, save, threshold, flips, background, format, overwrite)
+        command.predict(photos or [], split, index, name, recursive, watch, options)
+
+    errors.run(main)
 
 
 @recipe.callback()

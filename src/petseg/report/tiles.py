@@ -62,7 +62,17 @@ def tile(picture: Picture, what: str) -> np.ndarray:
     if what == "image":
         return photo
     truth = _enlarge(picture.truth)
-    mask = truth if what == "truth" else _enlarge(picture.masks[what])
+    return mark(photo, truth if what == "truth" else _enlarge(picture.masks[what]), truth)
+
+
+def mark(photo: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Returns a mask on its photograph, with its errors, in the colors that `tile` describes.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        mask: (H, W) bool.
+        truth: (H, W) bool.
+    """
     gray = photo.mean(axis=2, keepdims=True, dtype=np.float32)
     pixels = np.where(mask[..., None], photo, 0.3 * gray + 0.7 * 128)
     for wrong, color in ((mask & ~truth, FALSE_POSITIVE), (truth & ~mask, FALSE_NEGATIVE)):
