@@ -16,6 +16,8 @@ from petseg.runtime import errors
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 recipe = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(recipe, name="recipe")
+export = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(export, name="export")
 
 
 def main() -> None:
@@ -133,6 +135,87 @@ def predict(
 
         options = command.Options(weights, out, save, threshold, flips, background, format, overwrite)
         command.predict(photos or [], split, index, name, recursive, watch, options)
+
+    errors.run(main)
+
+
+_WEIGHTS = typer.Option(
+    metavar="FILE", help="Weights of the network. Default: that in models/ with the highest validation Dice."
+)
+_OVERWRITE = typer.Option("--overwrite", help="Replace an existing file.")
+
+
+@export.callback()
+def exports() -> None:
+    """Export a trained network: as an ONNX model, or as one page for the browser.
+
+    \b
+    Examples:
+      petseg export onnx
+      petseg export html --weights models/unet.safetensors --out pets.html
+    """
+
+
+@export.command("onnx")
+def export_onnx(
+    weights: Annotated[Path | None, _WEIGHTS] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: the name of the weights, with .onnx.")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store weights in half precision: half the size.")] = False,
+    channels_first: Annotated[
+        bool, typer.Option("--channels-first", help="Take images (B, 3, H, W) instead of (B, H, W, 3).")
+    ] = False,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Take images of other sizes, too: multiples of 16 to 64, by network.")
+    ] = False,
+    overwrite: Annotated[bool, _OVERWRITE] = False,
+) -> None:
+    """Write a network as an ONNX model.
+
+    The model takes `image`, uint8 (B, H, W, 3), RGB, and returns `probability` of pet, calibrated, float32 (B, H, W).
+    It is compared with PyTorch, and not written if a probability differs by more than 1e-4.
+
+    \b
+    Examples:
+      petseg export onnx
+      petseg export onnx --half --out small.onnx
+    """
+
+    def main() -> None:
+        from petseg.inference import export_command  # imports torch, which takes seconds
+
+        export_command.export_onnx(weights, out, half, channels_first, dynamic, overwrite)
+
+    errors.run(main)
+
+
+@export.command("html")
+def export_html(
+    weights: Annotated[Path | None, _WEIGHTS] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: the name of the weights, with .html.")
+    ] = None,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER|TGZ", help="The npm package onnxruntime-web. Default: fetched once by npm."),
+    ] = None,
+    overwrite: Annotated[bool, _OVERWRITE] = False,
+) -> None:
+    """Write a page that segments photographs in a browser.
+
+    It is one file with everything inside, which needs neither a server nor a network connection and uploads nothing.
+
+    \b
+    Examples:
+      petseg export html
+      petseg export html --runtime onnxruntime-web.tgz
+    """
+
+    def main() -> None:
+        from petseg.inference import export_command  # imports torch, which takes seconds
+
+        export_command.export_html(weights, out, runtime, overwrite)
 
     errors.run(main)
 
