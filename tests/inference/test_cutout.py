@@ -206,3 +206,16 @@ def test_memory_is_bounded_by_that_of_the_pixels(tmp_path):
     command = [sys.executable, "-c", MEASURED, str(tmp_path / "a.jpg")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert 8 < float(done.stdout) < 28
+
+
+def test_an_uncertain_network_gives_neither_clouds_nor_holes():
+    probability = np.full((400, 600), 0.4, np.float32)
+    probability[100:300, 200:400] = 0.6
+    found = np.asarray(cutout(Image.new("RGB", (600, 400), "red"), probability).getchannel("A"))
+    mask = probability > 0.5
+    assert np.array_equal(found >= 128, mask)
+    near = np.zeros_like(mask)
+    near[75:325, 175:425] = True
+    near[125:275, 225:375] = False
+    assert set(np.unique(found[~near])) == {0, 255}
+    assert 0 < found[200, 195] < 128 < found[200, 205] < 255

@@ -73,8 +73,8 @@ def test_the_python_code_works(used):
         used.run("petseg", "export", "onnx", "--weights", "models/unet.safetensors")
     for code in PYTHON:
         used.run(sys.executable, "-c", code)
-    cutout = Image.open(used.folder / "cutout.png")
-    assert cutout.size == Image.open(used.folder / "photo.jpg").size
+    with Image.open(used.folder / "cutout.png") as cutout, Image.open(used.folder / "photo.jpg") as photo:
+        assert cutout.size == photo.size
 
 
 def test_the_results_are_those_that_the_page_lists(used):
@@ -82,8 +82,10 @@ def test_the_results_are_those_that_the_page_lists(used):
     used.run("petseg", "predict", "photo.jpg", "--save", "mask,cutout,overlay,probability", "--out", "all")
     named = re.findall(r"^\| `NAME_(\w+\.\w+)`", PAGE, re.MULTILINE)
     assert sorted(path.name for path in (folder / "all").iterdir()) == sorted(f"photo_{name}" for name in named)
-    size = Image.open(folder / "photo.jpg").size
-    pictures = {name: Image.open(folder / "all" / f"photo_{name}") for name in named}
-    assert all(picture.size == size for picture in pictures.values())
+    pictures = {}
+    for name in named:
+        with Image.open(folder / "all" / f"photo_{name}") as picture:
+            pictures[name] = np.asarray(picture)
+    assert len({picture.shape[:2] for picture in pictures.values()}) == 1
     assert set(np.unique(pictures["mask.png"])) <= {0, 255}
-    assert np.array_equal(np.asarray(pictures["probability.png"]) > 32767, np.asarray(pictures["mask.png"]) > 0)
+    assert np.array_equal(pictures["probability.png"] > 32767, pictures["mask.png"] > 0)

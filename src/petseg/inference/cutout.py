@@ -16,6 +16,7 @@ from petseg.runtime.errors import DataError
 BAND = 0.2  # alpha rises from 0 to 1 between threshold - BAND and threshold + BAND; chosen in benchmarks/cutout.md
 OUTLINE = "#ff2fd0"  # no fur has this color
 
+_REACH = 0.03  # of the longer side; farther from the edge of the mask, no pixel is partly transparent
 _SIDE = 512  # pixels of the longer side at which colors are estimated
 _RADII = (2, 8, 32, 128)  # of the box blurs, at this size
 _MARGIN = 4  # pixels at this size beyond the edge that keep a color
@@ -47,7 +48,8 @@ def alpha(probability: np.ndarray, threshold: float = 0.5) -> np.ndarray:
 def cutout(photo: Image.Image, probability: np.ndarray, threshold: float = 0.5) -> Image.Image:
     """Cuts out the foreground, without a halo of the old background.
 
-    Opaque pixels are unchanged. In the soft edge, colors are those of the pixels further inside. Transparent pixels
+    Only pixels near the edge of the mask are partly transparent, so an uncertain network gives no clouds in the
+    background and no holes in the pet. Opaque pixels are unchanged. In the soft edge, colors are those of the pixels further inside. Transparent pixels
     near the edge have these colors too, so that nothing dark or old appears when a viewer scales the picture; those
     further away are 0, which keeps files small. What lies inside the mask by mistake stays: a mask that is too wide
     shows the background that it contains.
@@ -61,7 +63,7 @@ def cutout(photo: Image.Image, probability: np.ndarray, threshold: float = 0.5) 
         An image of mode RGBA.
     """
     _check(photo, probability)
-    opacity = alpha(probability, threshold)
+    opacity = _decide_far_from_edge(alpha(probability, threshold))
     pixels = cv2.resize(_foreground(photo, probability, threshold), photo.size, interpolation=cv2.INTER_LINEAR)
     own = (np.arange(256, dtype=np.float32) / 255) ** 12  # share of a pixel's own color: 1 where it is opaque
     for top in range(0, photo.height, _STRIP):
@@ -122,6 +124,21 @@ def overlay(photo: Image.Image, mask: np.ndarray) -> Image.Image:
     line.paste(0, mask=inside)
     shown.paste(ImageColor.getrgb(OUTLINE), mask=line)
     return shown
+
+
+def _decide_far_from_edge(opacity: np.ndarray) -> np.ndarray:
+    """Rounds the opacity, uint8 (H, W), to 0 or 255 farther than `_REACH` from the edge of the mask; in place."""
+    height, width = opacity.shape
+    scale = min(1, _SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    reach = max(1, round(_REACH * max(size)))
+    box = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    share = cv2.resize((opacity >= 128).astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA)
+    outside, inside = cv2.dilate(share, box) == 0, cv2.erode(share, box) == 255
+    for value, region in ((0, outside), (255, inside)):
+        far = cv2.resize(region.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        opacity[far > 0] = value
+    return opacity
 
 
 def _check(photo: Image.Image, values: np.ndarray) -> None:
