@@ -36,6 +36,17 @@ def check_environment() -> None:
     device = os.environ.get("PETSEG_DEVICE", "")
     if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", device):
         raise PetsegError(f"PETSEG_DEVICE is {device!r}; set it to cpu, cuda or cuda:N, or unset it.")
+    if not locks().is_dir():
+        cure = "name a folder" if locks().exists() else "create it"
+        raise PetsegError(f"PETSEG_LOCKS is {str(locks())!r}, which is not a folder; {cure}, or unset PETSEG_LOCKS.")
+
+
+def locks() -> Path:
+    """The folder of the locks on devices: PETSEG_LOCKS, by default /tmp.
+
+    Not TMPDIR: the folder must be the same for all users and jobs of a machine.
+    """
+    return Path(os.environ.get("PETSEG_LOCKS") or "/tmp")
 
 
 def number(name: str) -> float | None:
