@@ -169,16 +169,20 @@ def describe(device: "torch.device") -> dict[str, str | int]:
     """What a result was computed with: device, its name, CPU threads, versions of Python and of libraries."""
     import torch
 
-    cpu = _cpu_info("model name") or platform.processor() or platform.machine()
     return {
         "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": version("numpy"),
         "albumentations": version("albumentations"),
     }
+
+
+def cpu_name() -> str:
+    """The processor's name, or at least its architecture."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def cpu_flags() -> set[str]:
