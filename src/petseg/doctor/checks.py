@@ -1,6 +1,5 @@
 """Checks of the machine and of the project. Each returns a status and a sentence, which ends with the cure."""
 
-import contextlib
 import os
 import re
 import runpy
@@ -67,11 +66,13 @@ def environment() -> Result:
     folder = machine.locks()
     path = folder / f"petseg-doctor-{os.getpid()}.lock"
     try:
-        with try_lock(path) or contextlib.nullcontext():
-            path.unlink()
+        lock = try_lock(path)
+        path.unlink(missing_ok=True)
     except OSError as error:
         cure = f"make {folder} writable for all users, or set PETSEG_LOCKS to another folder"
         return ERROR, f"no file in {folder} can be locked ({error.strerror}); {cure}"
+    if lock:
+        lock.close()
     variables = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith("PETSEG_")]
     return OK, f"{', '.join(variables) or 'no variable PETSEG_* is set'}; files in {folder} can be locked"
 
