@@ -26,6 +26,7 @@ help:
 	@echo '             saves about 5 GB on Linux machines without an NVIDIA GPU (default: the build with CUDA)'
 
 repro: preflight setup
+	@$(BIN)/petseg doctor --quiet
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/python -m petseg.report.summary
 

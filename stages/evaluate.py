@@ -55,6 +55,7 @@ def evaluate(name: str, network: nn.Module, p: params.Params, plan: Plan, origin
     """Scores one network on the test split, with a progress bar on a terminal."""
     training = p.training(name)
     images, trimaps = packed.load_split("test", size=training.image_size)
+    packed.check_trimaps(trimaps, packed.PACKED / "test" / "trimaps.npy")
     network = plan.place(tta.FlipTTA(network) if p.evaluate.flips else network)
     batch_size, loss = training.micro_batch or training.batch_size, losses.build(training.loss)
     remedies = ("again when other programs need less of it", "PETSEG_DEVICE=cpu")

@@ -309,3 +309,21 @@ def run_recipes(
       petseg recipe run laptop -S 'seed=range(0,3)'
     """
     errors.run(lambda: run.run(names, overrides))
+
+
+@app.command()
+def doctor(
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only problems; make the fast checks only.")] = False,
+) -> None:
+    """Check this machine and project, and mend what a killed dvc left behind.
+
+    Prints one line per check (ok, warning or error, and the cure), then what a bug report needs. The exit status is 1
+    if an error remains. A lock file of DVC that was damaged when dvc was killed is removed.
+
+    \b
+    Example:
+      petseg doctor
+    """
+    from petseg.doctor import command
+
+    errors.run(lambda: command.run(quiet))

@@ -72,6 +72,21 @@ def test_the_comments_give_the_range_of_every_number():
         ),
         ("unet.bottleneck=none", ["unet.bottleneck is not a parameter", "is resnet34_unet.bottleneck."]),
         ("unet.classes=3", ["unet.classes is 3", "1 or 2"]),
+        ("unet.classes=true", ["unet.classes is True", "1 or 2"]),
+        ("unet.classes=1.0", ["unet.classes is 1.0", "1 or 2"]),
+        ("unet.lr=None", ["unet.lr is 'None': for no value, write null."]),
+        ("unet.start=None", ["unet.start is 'None': for no value, write null."]),
+        ("widht=3", ["widht is not a parameter; the nearest one is unet.width."]),
+        ("foo=1", ["foo is not a parameter; the file has image_size, batch_size, epochs, lr, seed, data, "]),
+        ("split.foo=1", ["split.foo is not a parameter; split has rule, seed."]),
+        ("lr=\0", [r"-S lr=\x00 is not valid YAML, line 1: the character 0x0000 is not allowed."]),
+        ('data.path="a\\0b"', ["not valid YAML, line 1: a text contains a NUL byte."]),
+        ("lr=!!bool x", ["a value does not fit its tag"]),
+        ("lr={[a]: b}", ["a key must be text"]),
+        ("lr=" + 5000 * "[" + 5000 * "]", ["nested more than 20 levels deep"]),
+        ("lr=" + 30 * "[" + 30 * "]", ["nested more than 20 levels deep"]),
+        ("lr=&a {b: *a}", ["or contains itself"]),
+        ("data.url=&a [x, *a]", ["or contains itself"]),
         ("unet.align_corners=1", ["unet.align_corners is 1", "boolean"]),
         ("loss={bce: 0, dice: 0}", ["loss.bce, loss.cross_entropy and loss.dice are all 0"]),
         ("schedule={name: one_cycle, warm_up: 2}", ["schedule.warm_up is 2", "set it to 0"]),
@@ -89,10 +104,22 @@ def test_an_error_in_an_override_is_one_sentence_that_names_the_key(override, wo
     assert error.value.exit_status == 2
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+@pytest.mark.parametrize("key", ["seed", "lr", "data.path", "x" * 300])
+def test_an_error_does_not_echo_what_is_long(key, digits):
+    with pytest.raises(ParamsError) as error:
+        params.load(COMMITTED, overrides=[f"{key}={digits * '9'}"])
+    assert len(str(error.value)) < 350
+    assert 70 * "9" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (None, ["does not exist"]),
+        ("lr: 1\nepochs: \0", ["not valid YAML, line 2: the character 0x0000 is not allowed"]),
+        ("lr: &a\n  epochs: *a", ["contains itself"]),
+        ("".join(f"{' ' * i}a:\n" for i in range(2000)), ["nested more than 20 levels deep"]),
         ("lr: [1,\nepochs: 2", ["not valid YAML, line 2"]),
         ("- lr\n- epochs", ["has no keys"]),
         ("", ["has no keys"]),

@@ -18,6 +18,7 @@ from petseg.config import params
 from petseg.config.networks import NETWORKS
 from petseg.data import fingerprint
 from petseg.models import weights
+from petseg.runtime.errors import DataError
 from support.paths import COMMITTED, ROOT
 
 PLAN = Plan(torch.device("cpu"), "fp32", channels_last=False, compiled=False, workers=0)
@@ -86,6 +87,12 @@ def test_batches_are_those_of_validation(stage, micro_batch, sizes):
 
     stage["evaluate"]("unet", Counting(), p, PLAN, [np.ones((8, 8), bool)] * 3)
     assert sorted(seen, reverse=True) == sizes
+
+
+def test_damaged_trimaps_are_not_scored(stage):
+    np.save("data/packed/test/trimaps.npy", np.zeros((3, 64, 64), np.uint8))
+    with pytest.raises(DataError, match=r"test/trimaps\.npy holds values other than 1, 2 and 3"):
+        stage["evaluate"]("unet", RightHalf(), params.load(), PLAN, [np.ones((8, 8), bool)] * 3)
 
 
 def test_outputs_of_the_stage(stage, monkeypatch, capsys):

@@ -5,6 +5,7 @@ test_experiments.py kills a training in DVC's queue, and tests/training stops tr
 
 import os
 import signal
+from pathlib import Path
 
 from support.project import Project
 
@@ -50,6 +51,8 @@ def test_of_equal_trainings_at_once_one_waits_and_another_training_does_not(proj
     for name in names:
         (project.folder / name).unlink()
     cores = [{"PETSEG_LOCKS": str(tmp_path / str(number))} for number in range(3)]  # as if each had its own core
+    for core in cores:
+        Path(core["PETSEG_LOCKS"]).mkdir()
     first = project.start("python", "stages/train.py", "unet", hold=True, **OFTEN, **cores[0])
     first.held()
     second = project.start("python", "stages/train.py", "unet", **cores[1])

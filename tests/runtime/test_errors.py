@@ -45,6 +45,25 @@ def test_a_stage_exits_with_a_message_and_a_status(error, status, words, capsys)
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "write", "words"),
+    [
+        ("file", lambda path: files.write_text(path / "a.csv", ""), "is a file, but a folder is needed there"),
+        ("file", lambda path: files.write_text(path / "train" / "a.csv", ""), "is a file, but a folder is needed"),
+        ("file", lambda path: (path / "a.csv").read_text(), "is a file, but a folder is needed there; rename it"),
+        ("folder", lambda path: files.write_text(path, ""), "is a folder, but a file is needed there; rename it"),
+        ("folder", lambda path: path.read_text(), "is a folder, but a file is needed there; rename it"),
+    ],
+    ids=["write", "write-below", "read", "write-file", "read-file"],
+)
+def test_a_file_in_place_of_a_folder_is_one_sentence(tmp_path, capsys, kind, write, words):
+    path = tmp_path / "plots"
+    path.touch() if kind == "file" else path.mkdir()
+    with pytest.raises(SystemExit):
+        errors.run(lambda: write(path))
+    assert capsys.readouterr().err.startswith(f"error: {path} {words}")
+
+
 @pytest.mark.parametrize("number", errors.STOPS)
 def test_a_signal_removes_incomplete_files_and_exits_with_a_message(tmp_path, capsys, number):
     cleaned = []

@@ -31,6 +31,14 @@ def test_an_invalid_environment_variable_is_an_error_even_if_unused(monkeypatch,
         machine.check_environment()
 
 
+@pytest.mark.parametrize(("name", "cure"), [("missing", "create it"), ("file", "name a folder")])
+def test_locks_in_a_folder_that_is_none_are_an_error_before_they_are_needed(monkeypatch, tmp_path, name, cure):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PETSEG_LOCKS", str(tmp_path / name))
+    with pytest.raises(PetsegError, match=f"^PETSEG_LOCKS is '{tmp_path / name}', which is not a folder; {cure}, or"):
+        machine.check_environment()
+
+
 def test_valid_and_empty_environment_variables_pass(monkeypatch):
     machine.check_environment()
     for texts in (("", "", "", ""), ("cuda:7", "256", "64", "0"), ("cpu", "1", "1", "0.5"), ("cuda", "2", "2", "30")):

@@ -5,9 +5,10 @@ summary) takes them from there. params.yaml explains each parameter.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 LearningRate = Annotated[float, Field(ge=1e-6, le=1)]
 Epochs = Annotated[int, Field(ge=1, le=5000)]
@@ -20,6 +21,18 @@ class Section(BaseModel):
     """A section of params.yaml: frozen, with exactly its keys, without type conversion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_type(cls, value: object, info: ValidationInfo) -> object:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        options = get_args(annotation)
+        if get_origin(annotation) is Literal and value in options and type(value) not in map(type, options):
+            expected = " or ".join(map(repr, options))  # pydantic alone would take true and 1.0 for 1
+            raise PydanticKnownError("literal_error", {"expected": expected})
+        if type(None) in options and value in ("None", "none"):
+            raise PydanticCustomError("not_null", "For no value, write null")
+        return value
 
 
 class NetworkParams(Section):

@@ -6,7 +6,8 @@ by DVC; PyYAML alone reads version 1.1: `1e-05` is a number, `010` is ten, `yes`
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+import reprlib
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -17,6 +18,12 @@ from pydantic import BaseModel, ValidationError
 from petseg.runtime.errors import ParamsError
 
 DEFAULT = "default"  # the recipe that changes nothing
+MOST_LEVELS = 20  # of nesting; params.yaml has four
+TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep, or contains itself; remove the nesting."
+
+_short = reprlib.Repr()  # of values in error messages
+_short.maxstring = _short.maxother = 60
+_short.maxlong = 20
 
 
 class Source(NamedTuple):
@@ -57,11 +64,18 @@ def override(text: str) -> Source:
     """Reads `key=value`, with a dotted key and a YAML value; raises ParamsError if the text has another form."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ParamsError(f"{text!r} is not an override; write key=value, for example lr=1e-4.")
-    nested = parse_yaml(value, text)
+        raise ParamsError(f"{_short.repr(text)} is not an override; write key=value, for example lr=1e-4.")
+    place = f"-S {_printable(text)}"
+    nested = parse_yaml(value, place)
     for part in reversed(key.strip().split(".")):
         nested = {part: nested}
-    return Source(f"-S {text}", nested)
+    return Source(place, nested)
+
+
+def _printable(text: str) -> str:
+    """The text on one line of at most 80 characters."""
+    line = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:81])
+    return line if len(line) <= 80 else f"{line[:60]}..."
 
 
 def recipe_names(folder: Path) -> list[str]:
@@ -111,6 +125,7 @@ def sentence(error: ValidationError, sources: Sequence[Source], model: type[Base
     """
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     key, file = ".".join(part for part in first["loc"] if isinstance(part, str)), sources[0].place
+    shown, value = _printable(key), _short.repr(first["input"])
     if first["type"] == "missing":
         return f"{file}: {key} is missing; add it; `git diff` shows what was removed."
     if first["type"] == "value_error":  # values that contradict each other
@@ -119,16 +134,26 @@ def sentence(error: ValidationError, sources: Sequence[Source], model: type[Base
         return f"{places}: {first['ctx']['error']}."  # pyright: ignore[reportTypedDictNotRequiredAccess]
     place = next((each.place for each in reversed(sources) if _sets(each.values, key)), file)
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, list(_valid_keys(model)), n=1, cutoff=0.0)[0]
-        return f"{place}: {key} is not a parameter; the nearest one is {near}."
+        return f"{place}: {shown} is not a parameter; {_offer(key, list(_valid_keys(model)))}."
     if first["type"] == "model_type":
-        return f"{place}: {key} is {first['input']!r}, but it is a section with keys of its own."
-    return f"{place}: {key} is {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
+        return f"{place}: {shown} is {value}, but it is a section with keys of its own."
+    return f"{place}: {shown} is {value}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 
 def _sets(values: dict, key: str) -> bool:
     """Whether `values` sets the dotted key, a key below it, or something else in place of a section around it."""
     return any(f"{each}.".startswith(f"{key}.") or f"{key}.".startswith(f"{each}.") for each in flatten(values))
+
+
+def _offer(key: str, valid: Sequence[str]) -> str:
+    """The valid key whose last part resembles that of `key`, if possible of the same section; else all keys of that."""
+    section, _, last = key.rpartition(".")
+    in_section = {each.rpartition(".")[2]: each for each in valid if each.rpartition(".")[0] == section}
+    anywhere = {each.rpartition(".")[2]: each for each in reversed(valid)}
+    for keys in (in_section, anywhere):
+        if near := difflib.get_close_matches(last, keys, n=1):
+            return f"the nearest one is {keys[near[0]]}"
+    return f"{section or 'the file'} has {', '.join(in_section)}"
 
 
 def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -146,17 +171,30 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         values = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be text", key.start_mark)
             if str(key.value) in values:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} occurs twice", key.start_mark)
+                twice = f"{_printable(key.value)} occurs twice"
+                raise yaml.constructor.ConstructorError(None, None, twice, key.start_mark)
             values[str(key.value)] = self.construct_object(value, deep=deep)
         return values
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    if len(node.value) > 1000:  # Python's limit is 4300 digits
+        reason = f"a number has {len(node.value)} digits"
+        raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark)
     return int(node.value, 0 if node.value[:2] in ("0o", "0x") else 10)  # 1_000 is a number for DVC and for `int`, too
 
 
+def _construct_str(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    if "\0" in node.value:  # no path may hold one
+        raise yaml.constructor.ConstructorError(None, None, "a text contains a NUL byte", node.start_mark)
+    return node.value
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:str", _construct_str)
 for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -171,12 +209,36 @@ def parse_yaml(text: str, place: str) -> Any:
     """Python values of a YAML 1.2 text, which comes from `place`.
 
     Raises:
-        ParamsError: the text is not YAML, or a key occurs twice.
+        ParamsError: the text is not YAML, a key occurs twice, or a value is nested too deeply or contains itself.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        values = yaml.load(text, Loader=_Loader)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        reason = f"the character {error.character:#06x} is not allowed"
+        raise ParamsError(f"{place} is not valid YAML, line {line}: {reason}.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         reason = getattr(error, "problem", None) or error
         raise ParamsError(f"{place} is not valid YAML{line}: {reason}.") from None
+    except (AttributeError, LookupError, TypeError, ValueError):  # PyYAML raises them for `!!bool x` and the like
+        raise ParamsError(f"{place} is not valid YAML: a value does not fit its tag; remove the tag.") from None
+    except RecursionError:
+        raise ParamsError(f"{place} {TOO_DEEP}") from None
+    _check_depth(values, place)
+    return values
+
+
+def _check_depth(values: Any, place: str) -> None:
+    """Raises ParamsError if `values` are nested too deeply; through an alias they may even contain themselves."""
+    level = [values]
+    for _ in range(MOST_LEVELS):
+        # By identity, since aliases may repeat a value many times in each level.
+        level = list({id(child): child for each in level for child in _children(each)}.values())
+    if level:
+        raise ParamsError(f"{place} {TOO_DEEP}")
+
+
+def _children(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

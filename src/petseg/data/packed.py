@@ -31,19 +31,33 @@ def load_split(split: str, folder: str | Path = PACKED, size: int | None = None)
         Images, uint8, (N, size, size, 3); trimaps, uint8, (N, size, size), values 1 to 3.
 
     Raises:
-        DataError: a file is missing, or the arrays have another size.
+        DataError: a file is missing or damaged, or the arrays have another size.
     """
-    try:
-        photos, trimaps = (
-            np.load(Path(folder) / split / f"{array}.npy", mmap_mode="r") for array in ("images", "trimaps")
-        )
-    except FileNotFoundError as error:
-        raise DataError(f"{error.filename} does not exist; run `dvc repro split`, which writes it.") from None
+    photos, trimaps = (open_array(Path(folder) / split / f"{array}.npy") for array in ("images", "trimaps"))
     if size not in (None, photos.shape[1]):
         raise DataError(
             f"{folder} is packed at {photos.shape[1]} pixels, but image_size is {size}; run `dvc repro split`."
         )
     return photos, trimaps
+
+
+def open_array(path: Path) -> np.memmap:
+    """Maps one packed array into memory, read-only; raises the DataError of `load_split`."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; run `dvc repro split`, which writes it.") from None
+    except (EOFError, ValueError):
+        raise DataError(f"{path} is damaged; run `dvc repro --force split`, which writes it again.") from None
+
+
+def check_trimaps(values: np.ndarray, path: str | Path) -> None:
+    """Raises DataError if some values of the trimaps in `path`, such as zeros after a power cut, are not 1, 2 or 3."""
+    if values.min() < 1 or values.max() > 3:
+        raise DataError(
+            f"{path} holds values other than 1, 2 and 3, so it is damaged; run `dvc repro --force split`, which writes "
+            "it again."
+        )
 
 
 class Originals:

@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import time
-from pathlib import Path
 from typing import TextIO
 
 from petseg.runtime import machine
@@ -76,8 +75,7 @@ def claim(names: list[str], count: int, kind: str, hint: str = "") -> list[str]:
 
 
 def _try_lock(name: str) -> TextIO | None:
-    # Not TMPDIR: the folder must be the same for all users and jobs.
-    folder = Path(os.environ.get("PETSEG_LOCKS") or "/tmp")
+    folder = machine.locks()
     try:
         return try_lock(folder / f"petseg-{name}.lock")
     except OSError as error:

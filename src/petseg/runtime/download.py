@@ -43,6 +43,11 @@ def cache_path(name: str, md5: str) -> Path:
     return cache_folder() / f"{md5}-{name}"
 
 
+def part_path(destination: Path) -> Path:
+    """The hidden file in which a download to `destination` grows."""
+    return destination.with_name(f".{destination.name}.part")
+
+
 def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
     """Returns the path of a file with this MD5: `destination` if it already is, else from the first URL that has it.
 
@@ -66,7 +71,7 @@ def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
             f"data.url is {', '.join(unusable) or 'empty'}; it must list http, https or file URLs (a local folder is "
             "file:///path)."
         )
-    if _md5(destination) == md5:
+    if file_md5(destination) == md5:
         return destination
     reasons = []
     for url in urls:
@@ -84,7 +89,7 @@ def fetch(urls: Sequence[str], md5: str, destination: Path) -> Path:
     )
 
 
-def _md5(path: Path) -> str:
+def file_md5(path: Path) -> str:
     """The MD5 of a file's content, as hex digits; empty if there is no file."""
     if not path.is_file():
         return ""
@@ -93,7 +98,7 @@ def _md5(path: Path) -> str:
 
 
 def _verify(path: Path, md5: str, retry: bool = False) -> Path:
-    found = _md5(path)
+    found = file_md5(path)
     if not found:
         raise _TransferError("No such file")
     if found != md5:
@@ -104,10 +109,10 @@ def _verify(path: Path, md5: str, retry: bool = False) -> Path:
 
 def _download(url: str, md5: str, destination: Path) -> Path:
     """Downloads to `destination`, under a lock."""
-    part = destination.with_name(f".{destination.name}.part")
+    part = part_path(destination)
     try:
         with _lock(destination):
-            if _md5(destination) != md5:  # else downloaded by the process that held the lock
+            if file_md5(destination) != md5:  # else downloaded by the process that held the lock
                 _transfer(url, md5, part)
                 os.replace(part, destination)
     except OSError as error:

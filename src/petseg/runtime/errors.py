@@ -108,4 +108,15 @@ def _known_cause(error: OSError) -> PetsegError | None:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
         cure = "change its permissions or those of its folder."
         return PetsegError(f"{error.filename} cannot be read or written ({error.strerror}); {cure}")
+    if error.errno in (errno.EEXIST, errno.ENOTDIR) and (file := _file_in_the_way(error.filename)):
+        return PetsegError(f"{file} is a file, but a folder is needed there; rename it, and run this again.")
+    if error.errno == errno.EISDIR:
+        folder = error.filename2 or error.filename
+        return PetsegError(f"{folder} is a folder, but a file is needed there; rename it, and run this again.")
     return disk_full(error, error.filename or "an output")
+
+
+def _file_in_the_way(path: str | None) -> Path | None:
+    """The part of `path` that is a file where a folder is needed; None if there is none."""
+    parts = [*reversed(Path(path).parents), Path(path)] if path else []
+    return next((part for part in parts if part.is_file()), None)

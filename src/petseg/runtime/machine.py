@@ -36,6 +36,17 @@ def check_environment() -> None:
     device = os.environ.get("PETSEG_DEVICE", "")
     if not re.fullmatch(r"(cpu|cuda(:\d+)?)?", device):
         raise PetsegError(f"PETSEG_DEVICE is {device!r}; set it to cpu, cuda or cuda:N, or unset it.")
+    if not locks().is_dir():
+        cure = "name a folder" if locks().exists() else "create it"
+        raise PetsegError(f"PETSEG_LOCKS is {str(locks())!r}, which is not a folder; {cure}, or unset PETSEG_LOCKS.")
+
+
+def locks() -> Path:
+    """The folder of the locks on devices: PETSEG_LOCKS, by default /tmp.
+
+    Not TMPDIR: the folder must be the same for all users and jobs of a machine.
+    """
+    return Path(os.environ.get("PETSEG_LOCKS") or "/tmp")
 
 
 def number(name: str) -> float | None:
@@ -158,16 +169,20 @@ def describe(device: "torch.device") -> dict[str, str | int]:
     """What a result was computed with: device, its name, CPU threads, versions of Python and of libraries."""
     import torch
 
-    cpu = _cpu_info("model name") or platform.processor() or platform.machine()
     return {
         "device": str(device),
-        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": version("numpy"),
         "albumentations": version("albumentations"),
     }
+
+
+def cpu_name() -> str:
+    """The processor's name, or at least its architecture."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def cpu_flags() -> set[str]:

@@ -120,6 +120,11 @@ def _parents_up_to_dvc() -> list[psutil.Process]:
     parents = psutil.Process().parents()
     for i, parent in enumerate(parents):
         with contextlib.suppress(psutil.Error):
-            if any(Path(word).name == "dvc" for word in parent.cmdline()[:4]):
+            if is_dvc(parent):
                 return parents[: i + 1]
     return []
+
+
+def is_dvc(process: psutil.Process) -> bool:
+    """Whether a process is the command `dvc`, however it was started; raises psutil.Error."""
+    return any(Path(word).name == "dvc" for word in process.cmdline()[:4])
