@@ -34,6 +34,7 @@ class Facts:
         format: of the image's content, as Pillow names it.
         wrong_suffix: whether the suffix says otherwise.
         frames: pages or frames in the file.
+        bits: how many of the bits of a 16-bit gray image are used; 0 for others.
         orientation: EXIF orientation, 1 to 8.
         taken: camera and second of the exposure; empty if unknown.
         gray: whether the image has no color.
@@ -57,6 +58,7 @@ class Facts:
     format: str = ""
     wrong_suffix: bool = False
     frames: int = 1
+    bits: int = 0
     orientation: int = 1
     taken: str = ""
     width: int = 0
@@ -137,6 +139,8 @@ def _open_image(path: Path, facts: Facts) -> Image.Image | None:
     expected = Image.registered_extensions().get(path.suffix.lower(), "")
     facts.wrong_suffix = SAME_FORMAT.get(facts.format, facts.format) != SAME_FORMAT.get(expected, expected)
     facts.frames = 1 if facts.format == "MPO" else getattr(image, "n_frames", 1)
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        facts.bits = int(np.asarray(image).max()).bit_length()
     facts.orientation = images.orientation(image)
     facts.taken = _taken(image)
     return photo

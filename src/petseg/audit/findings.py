@@ -60,6 +60,12 @@ def single(notes: Mapping[str, str]) -> tuple[Item, ...]:
     return tuple(Item((name,), note) for name, note in notes.items())
 
 
+def brief(error: str) -> str:
+    """The part of an error message that says what is wrong with a file: without its path, and without the cure."""
+    _, _, words = error.partition(" ")
+    return words.partition(";")[0].partition(": ")[0]
+
+
 def count(things: Collection | int, noun: str, plural: str = "") -> str:
     """A number and its noun: "1 mask", "1,200 masks"."""
     number = things if isinstance(things, int) else len(things)

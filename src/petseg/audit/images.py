@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from petseg.audit.facts import Facts
-from petseg.audit.findings import ERROR, NOTE, WARNING, Finding, count, single, verb
+from petseg.audit.findings import ERROR, NOTE, WARNING, Finding, brief, count, single, verb
 from petseg.audit.samples import Sample
 
 # Limits lie just beyond the extremes of 2,813 photographs of Oxford-IIIT Pet, but for TINY, HUGE and ASPECT.
@@ -14,6 +14,7 @@ FLAT = 0.04  # standard deviation of the luminance; Oxford-IIIT Pet: 0.065
 BLURRED = 0.009  # sharpness, see Facts; 1 of 2,813 photographs, and that one is blurred
 ASPECT = 3.0  # longer side over shorter side; resized to a square, details shrink by that factor
 RARE = 0.1  # share of gray images up to which they are the exception
+USED = 14  # of 16 bits; what cameras and microscopes with 10, 12 and 14 bits leave
 TURNED = 0.5  # standard deviations: how much better the mask must fit the rotated image
 
 _Test = Callable[[Facts], str]  # what is unusual about an image; empty if nothing is
@@ -31,15 +32,16 @@ def findings(samples: Sequence[Sample], facts: dict[str, Facts]) -> list[Finding
 
 def _unreadable(facts: dict[str, Facts]) -> list[Finding]:
     """Images that end too early, and those that cannot be decoded at all."""
-    broken = {name: each.image_error for name, each in facts.items() if each.image_error}
+    broken = {name: brief(each.image_error) for name, each in facts.items() if each.image_error}
     cut = {name: error for name, error in broken.items() if "truncated" in error}
     other = {name: error for name, error in broken.items() if name not in cut}
     found = []
     if cut:
-        sentence = f"{count(cut, 'image file')} {verb(cut, 'is', 'are')} cut off; copy or download them again."
+        files = f"{count(cut, 'image file')} {verb(cut, 'is', 'are')}"
+        sentence = f"{files} cut off; copy or download {verb(cut, 'it', 'them')} again."
         found.append(Finding("truncated-image", ERROR, sentence, single(cut)))
     if other:
-        sentence = f"{count(other, 'image')} cannot be used; replace or remove them as their lines say."
+        sentence = f"{count(other, 'image')} cannot be used; replace or remove {verb(other, 'it', 'them')}."
         found.append(Finding("unusable-image", ERROR, sentence, single(other)))
     return found
 
@@ -84,6 +86,15 @@ _TESTS: tuple[tuple[str, str, _Test, Callable[[dict], str]], ...] = (
         lambda found: (
             f"{verb(found, 'is an animation or a stack', 'are animations or stacks')} of pages, of which only the "
             "first is used; save each page as a file if all are wanted."
+        ),
+    ),
+    (
+        "unused-bits",
+        WARNING,
+        lambda each: f"{each.bits} of 16 bits" if 0 < each.bits <= USED else "",
+        lambda found: (
+            f"{verb(found, 'uses', 'use')} only the lower of their 16 bits and {verb(found, 'is', 'are')} read as "
+            "almost black; run `petseg import`, which stretches them."
         ),
     ),
     (

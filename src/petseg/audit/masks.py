@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from petseg.audit.facts import Facts
-from petseg.audit.findings import ERROR, NOTE, WARNING, Finding, Item, count, single, verb
+from petseg.audit.findings import ERROR, NOTE, WARNING, Finding, Item, brief, count, single, verb
 from petseg.audit.samples import Sample
 from petseg.data.sources import masks
 from petseg.runtime.errors import DataError
@@ -35,8 +35,8 @@ def findings(samples: Sequence[Sample], facts: dict[str, Facts]) -> list[Finding
 def _unusable(facts: dict[str, Facts]) -> list[Finding]:
     """Masks that cannot be read, and those of another size than their image."""
     found = []
-    if broken := {name: each.mask_error for name, each in facts.items() if each.mask_error}:
-        sentence = f"{count(broken, 'mask')} cannot be used; correct each as its own line says, or run `petseg import`."
+    if broken := {name: brief(each.mask_error) for name, each in facts.items() if each.mask_error}:
+        sentence = f"{count(broken, 'mask')} cannot be used: {masks.EXPECTED}. Correct them, or run `petseg import`."
         found.append(Finding("unusable-mask", ERROR, sentence, single(broken)))
     if misfits := {name: each.misfit for name, each in facts.items() if each.misfit}:
         sentence = (
