@@ -41,7 +41,7 @@ def test_all_copies_agree_after_alignment_and_few_others_do(thumbs):
         if similarity.align_thumbs((thumbs[each.first], thumbs[each.second], each)) >= similarity.THUMBS_AGREE
     }
     assert {frozenset((i, i + 30)) for i in range(30)} <= agreeing
-    assert len(agreeing) < 33
+    assert len(agreeing) < 40
 
 
 def test_the_alignment_finds_the_crop():
