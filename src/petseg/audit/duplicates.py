@@ -20,7 +20,7 @@ from petseg.data.images import BORDER, PET
 from petseg.runtime import pool
 
 BLOCK = 256  # images whose hashes a worker compares with all others at once
-PAIRS = 8  # pairs that a worker verifies at once
+PAIRS = 16  # pairs that a worker verifies at once
 COPIED = 0.998  # Dice from which a mask was copied with its image and not drawn again; drawn twice, 0.995 was the best
 DISAGREE = 0.85  # Dice below which one of the two masks is probably wrong; drawn twice, 0.95 was the worst of mini
 CONVENTIONS = {"foreground": "as foreground", "background": "as background", "ignored": "ignored"}  # of the border
@@ -93,7 +93,7 @@ def _search(samples: list[Sample], scan: Scan, workers: int) -> list[Task]:
     with pool.in_order(compare, list(similarity.blocks(whole, BLOCK)), workers) as results:
         candidates = [each for found in results for each in found if similarity.resemble(each, thumbs)]
     tasks = [(thumbs[each.first], thumbs[each.second], each) for each in candidates]
-    with pool.in_order(similarity.align_thumbs, tasks, workers, 64) as results:
+    with pool.in_order(similarity.align_thumbs, tasks, workers, BLOCK) as results:
         scored = list(zip(results, candidates, strict=True))
     best: dict[tuple[int, ...], tuple[float, Candidate]] = {}
     for correlation, candidate in scored:

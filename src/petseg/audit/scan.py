@@ -1,6 +1,7 @@
 """Measures all images and masks of a data set, in worker processes, with what is known from the cache."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tqdm import tqdm
@@ -36,7 +37,8 @@ def scan(samples: Sequence[Sample], known: cache.Cache, workers: int) -> Scan:
         known: facts by content; new ones are added.
         workers: processes, at least 1; with 1, this process does the work.
     """
-    with pool.in_order(cache.key, samples, workers, CHUNK) as hashed:
+    with ThreadPoolExecutor(workers) as threads:  # hashing and reading do not hold the interpreter's lock
+        hashed = threads.map(cache.key, samples)
         keys = list(tqdm(hashed, "reading files", len(samples), unit=" images", disable=None, leave=False))
     facts = known.read(keys)
     missing = {name: sample for name, sample in zip(keys, samples, strict=True) if name not in facts}
