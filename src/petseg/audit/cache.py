@@ -15,7 +15,7 @@ import numpy as np
 from petseg.audit.facts import THUMB, Facts
 from petseg.audit.samples import Sample
 
-# Facts of other versions are not used; raise it when measurements or their meaning change.
+# What other versions remembered is not used; raise it when the measurements or the search for duplicates change.
 VERSION = 1
 BATCH = 500  # keys in one query; SQLite allows about 32,000
 

@@ -135,27 +135,37 @@ def start_matrix(candidate: Candidate, first: Sequence[int], second: Sequence[in
 
 
 def align(first: np.ndarray, second: np.ndarray, start: Matrix, steps: int) -> Match:
-    """Aligns two gray images, uint8 (H, W), by an affine map (ECC, Evangelidis and Psarakis 2008), and compares them.
+    """Aligns two gray images, uint8 (H, W), by an affine map, and compares them.
+
+    The alignment is ECC (Evangelidis and Psarakis 2008). It may drift away from a start that was exact, so the better
+    one of both is returned.
+    """
+    blurred = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.0) for image in (first, second)]
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, steps, 1e-4)
+    matches = [_compare(blurred[0], blurred[1], start)]
+    try:
+        found = cv2.findTransformECC(blurred[0], blurred[1], start.copy(), cv2.MOTION_AFFINE, criteria)
+        matches.append(_compare(blurred[0], blurred[1], np.asarray(found[1], np.float32)))
+    except cv2.error:  # no convergence: the images have little in common
+        pass
+    return max(matches, key=lambda match: match.correlation)
+
+
+def _compare(first: np.ndarray, second: np.ndarray, matrix: Matrix) -> Match:
+    """Compares two images, float32 (H, W), under a map from the first to the second.
 
     Details are compared, not brightness: what remains after subtracting a blurred copy. The correlation is the lower
     one of the whole and of the middle of the image, because two strangers in equal frames agree in the frame.
     """
     height, width = first.shape
-    blurred = [cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.0) for image in (first, second)]
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, steps, 1e-4)
-    try:
-        found = cv2.findTransformECC(blurred[0], blurred[1], start.copy(), cv2.MOTION_AFFINE, criteria)
-    except cv2.error:  # no convergence: the images have nothing in common
-        return Match(-1.0, 0.0, start)
-    matrix = np.asarray(found[1], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(blurred[1], matrix, (width, height), flags=flags, borderValue=-1e4)
+    moved = cv2.warpAffine(second, matrix, (width, height), flags=flags, borderValue=-1e4)
     seen = moved >= 0
     overlap = float(seen.mean())
     if overlap < OVERLAP:
         return Match(-1.0, overlap, matrix)
     radius = max(first.shape) / 32
-    details = [_details(image, radius) for image in (blurred[0], np.where(seen, moved, blurred[0]))]
+    details = [_details(image, radius) for image in (first, np.where(seen, moved, first))]
     middle = np.zeros_like(seen)
     middle[height // 4 : height - height // 4, width // 4 : width - width // 4] = True
     whole = _correlation(*(each[seen] for each in details))
