@@ -70,8 +70,9 @@ def audit(
         Path | None, typer.Option("--json", metavar="FILE", help="Also write everything that was found as JSON.")
     ] = None,
     page: Annotated[
-        Path, typer.Option("--page", metavar="FILE", help="Where to write the page with thumbnails.")
-    ] = Path("report/audit.html"),
+        Path | None,
+        typer.Option("--page", metavar="FILE", help="Where to write the page, by default report/audit.html."),
+    ] = None,
 ) -> None:
     """Check a data set: masks, duplicates, leaks between splits, images.
 

@@ -11,7 +11,7 @@ from petseg.audit.findings import ERROR, WARNING
 from petseg.data.sources import archive
 from petseg.runtime.errors import DataError
 from support.audited import COPIES, copy_of, kinds, picture, some_pictures, write_official, write_own
-from support.paths import real_data
+from support.paths import ROOT, real_data
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +67,10 @@ def test_page_json_and_table_say_the_same(tmp_path, capsys):
         assert finding["kind"] in out
         assert f'id="{finding["kind"]}"' in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_page_does_not_change_the_output_of_the_stage_report():
+    assert f"/{command.PAGE}" in (ROOT / ".dvcignore").read_text().splitlines()
 
 
 def test_all_masks_empty_is_an_error(tmp_path):

@@ -15,7 +15,7 @@ from petseg.audit.findings import ERROR, SEVERITIES, Finding, Item, count
 from petseg.audit.samples import DataSet
 from petseg.runtime import files, machine
 
-PAGE = Path("report/audit.html")
+PAGE = Path("report/audit.html")  # in .dvcignore, so that it does not change the output of the stage `report`
 NAMES = 6  # images that are named on the console for each finding
 WIDTH = 110  # columns
 
@@ -64,12 +64,13 @@ def audit(folder: Path | None, workers: int) -> Audit:
     return Audit(data, tuple(found), tuple(pairs), scanned.facts, scanned.measured)
 
 
-def run(folder: Path | None, json_file: Path | None, page_file: Path) -> bool:
-    """Audits a data set, prints what was found, and writes the page and, if asked for, JSON.
+def run(folder: Path | None, json_file: Path | None = None, page_file: Path | None = None) -> bool:
+    """Audits a data set, prints what was found, and writes the page (by default PAGE) and, if asked for, JSON.
 
     Returns:
         Whether no finding is an error.
     """
+    page_file = page_file or PAGE
     result = audit(folder, machine.workers())
     print(table(result))
     files.write_text(page_file, page.render(result.data, result.findings, result.facts))
