@@ -14,6 +14,7 @@ from PIL import Image
 from petseg import __version__
 from petseg.config.overrides import flatten, read
 from petseg.recipes import run
+from support.audited import some_pictures, write_own
 from support.paths import COMMITTED, ROOT
 from support.photos import save_network, save_photos
 from support.project import Started, wait_until
@@ -78,6 +79,7 @@ def differing(name):
 def test_version_and_help(project):
     assert project.petseg("--version") == f"petseg {__version__}\n"
     assert "dvc repro" in project.petseg("--help")
+    assert "  petseg audit own" in project.petseg("audit", "--help", COLUMNS="80")
     for command in ("list", "show", "apply", "run"):
         assert f"  petseg recipe {command}" in project.petseg("recipe", command, "--help", COLUMNS="80")
     assert "  petseg predict photo.jpg\n" in project.petseg("predict", "--help", COLUMNS="80")
@@ -86,6 +88,17 @@ def test_version_and_help(project):
 def test_the_command_starts_without_torch(project):
     probe = "import sys, petseg.cli; sys.exit('torch' in sys.modules or 'rich' in sys.modules)"
     assert project.run(sys.executable, "-c", probe).returncode == 0
+
+
+def test_the_exit_status_of_an_audit_says_whether_there_are_errors(project):
+    cache = {"PETSEG_CACHE": str(project.folder / "cache"), "PETSEG_WORKERS": "1"}
+    assert "run `dvc repro fetch_data`" in project.petseg("audit", status=1, **cache)
+    good = write_own(project.folder / "good", some_pictures(4))
+    assert "report/audit.html" in project.petseg("audit", str(good), **cache)
+    assert "Data set audit" in (project.folder / "report/audit.html").read_text()
+    (good / "masks/blob_1.png").write_text("not an image")
+    assert project.petseg("audit", str(good), "--json", "found.json", status=1, **cache) == ""
+    assert '"unusable-mask"' in (project.folder / "found.json").read_text()
 
 
 def test_recipe_names_are_completed(project):

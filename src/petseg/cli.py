@@ -55,6 +55,7 @@ def petseg(
       petseg recipe list             what can be trained
       petseg recipe run laptop       train and evaluate one of them
       petseg predict photo.jpg       cut the pet out of a photograph
+      petseg audit                   check the data set
       petseg recipe run --help       more about a command
     """
 
@@ -216,6 +217,44 @@ def export_html(
         from petseg.inference import export_command  # imports torch, which takes seconds
 
         export_command.export_html(weights, out, runtime, overwrite)
+
+
+def audit(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            show_default=False,
+            help="The data set: images/ and masks/, or images/ and annotations/ as in Oxford-IIIT Pet. By default "
+            "data/raw, with the splits of data/splits.csv.",
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write everything that was found as JSON.")
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--page", metavar="FILE", help="Where to write the page, by default report/audit.html."),
+    ] = None,
+) -> None:
+    """Check a data set: masks, duplicates, leaks between splits, images.
+
+    Prints what was found and writes a page with thumbnails that works offline. An error is what the pipeline would
+    stop at or what makes a result meaningless, such as masks without any pet. The exit status is 1 if there are errors
+    and 0 otherwise, also with warnings and notes. A second audit measures only new or changed files.
+
+    \b
+    Examples:
+      petseg audit                   data/raw, as `dvc repro` made it
+      petseg audit own               your own images and masks, before training
+      petseg audit own --json audit.json
+    """
+
+    def main() -> None:
+        from petseg.audit import command
+
+        if not command.run(folder, json_file, page):
+            raise typer.Exit(1)
 
     errors.run(main)
 
