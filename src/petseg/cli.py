@@ -219,6 +219,7 @@ def export_html(
         export_command.export_html(weights, out, runtime, overwrite)
 
 
+@app.command()
 def audit(
     folder: Annotated[
         Path | None,
