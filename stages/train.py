@@ -61,7 +61,7 @@ def train(name: str, params: Params) -> None:
         stage.check_unchanged(params, (*TRAINING_KEYS, name))
         write_history(name, params, state.history)  # a finished training that was resumed has no epochs
         scores = {key: round(value, 6) for key, value in state.best.items() if key != "lr"}
-        valid_dice, commit = scores["valid_dice"], str(provenance.commit())
+        valid_dice, commit = scores["valid_dice"], provenance.code_commit()
         record = weights.Record(training.flat(), data_sha256, start_sha256, temperature, valid_dice, commit)
         weights.save(weights.output(name), state.best_weights, record)
         scores |= {"temperature": temperature, "parameters": models.count_parameters(network)}

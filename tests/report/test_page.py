@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import subprocess
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -17,7 +16,7 @@ from petseg.report.inputs import load
 from petseg.report.page import Report
 from petseg.report.theme import DARK, LIGHT
 from petseg.report.tiles import data_uri, load_picture, tile
-from petseg.runtime.provenance import Commit, commit
+from petseg.runtime.provenance import Commit
 
 HERE = Commit("0123456789abcdef0123456789abcdef01234567", ())
 FIGURES = {f"{name}.png" for name in ("curves_dice", "curves_loss", "samples", "extremes", "breeds", "distribution")}
@@ -237,27 +236,6 @@ def test_the_commit_and_uncommitted_changes_are_stated(project):
     assert f"git checkout {HERE.sha} && dvc repro" in text_of(parse(page_of(root, values)))
     text = text_of(parse(page_of(root, values, Commit(HERE.sha, ("params.yaml",)))))
     assert "not in this commit: params.yaml. Commit them first." in text
-
-
-def test_commit_looks_at_changes_of_sources_only(tmp_path):
-    git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.org", "-c", "commit.gpgsign=false"]
-
-    def run(*arguments):
-        subprocess.run([*git, *arguments], cwd=tmp_path, check=True, capture_output=True)
-
-    run("init")
-    assert commit(tmp_path) == Commit("unknown", ())
-    (tmp_path / "src").mkdir()
-    for name in ("params.yaml", "src/a b.py", "metrics.json"):
-        (tmp_path / name).write_text("1", encoding="utf-8")
-    run("add", ".")
-    run("commit", "-m", "first")
-    clean = commit(tmp_path)
-    assert re.fullmatch("[0-9a-f]{40}", clean.sha)
-    assert clean.changed == ()
-    for name in ("src/a b.py", "src/new.py", "metrics.json"):
-        (tmp_path / name).write_text("2", encoding="utf-8")
-    assert commit(tmp_path) == Commit(clean.sha, ("src/a b.py", "src/new.py"))
 
 
 @pytest.mark.parametrize("networks", [1, 2, 3])

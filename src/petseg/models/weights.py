@@ -36,7 +36,7 @@ class Record:
         start_sha256: of the weights file that the training started from; None for random weights.
         temperature: of the network's logits, see `petseg.evaluation.calibration`.
         valid_dice: Dice of these weights on the validation split.
-        commit: git commit of the code, with `-dirty` if files differed from it, or `unknown`.
+        commit: git commit that last changed the code, with `-dirty` if files differed from it, or `unknown`.
     """
 
     training: dict[str, Any]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # What determines the results. Outputs are left out: metrics and plots always differ before they are committed.
-SOURCES = ("params.yaml", "dvc.yaml", "requirements.txt", "stages", "src")
+CODE = ("requirements.txt", "stages", "src")
+SOURCES = ("params.yaml", "dvc.yaml", *CODE)
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,6 @@ class Commit:
     sha: str
     changed: tuple[str, ...]
 
-    def __str__(self) -> str:
-        return f"{self.sha}-dirty" if self.changed else self.sha
-
 
 def commit(root: str | Path = ".") -> Commit:
     """Returns the commit checked out at `root`; unknown without git, outside a repository, before the first commit."""
@@ -26,6 +24,18 @@ def commit(root: str | Path = ".") -> Commit:
     if not sha or status is None:
         return Commit("unknown", ())
     return Commit(sha.strip(), tuple(entry[3:] for entry in status.split("\0") if entry))
+
+
+def code_commit(root: str | Path = ".") -> str:
+    """Returns the last commit that changed CODE, 40 hex digits, with `-dirty` if CODE differs from it; or `unknown`.
+
+    Equal code gives an equal answer: commits of results or documents do not change it.
+    """
+    sha = _git(root, "log", "--max-count=1", "--format=%H", "--", *CODE)
+    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *CODE)
+    if not sha or status is None:
+        return "unknown"
+    return f"{sha.strip()}-dirty" if status else sha.strip()
 
 
 def _git(root: str | Path, *arguments: str) -> str | None:
