@@ -8,9 +8,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from petseg.importing import formats
-from petseg.importing.files import Files, describe
 from petseg.importing.formats import Picture
 from petseg.importing.pairs import tidy
+from petseg.importing.scan import Files, describe
 from petseg.importing.shapes import Shape
 from petseg.runtime.errors import DataError
 
@@ -94,7 +94,7 @@ def _safe_xml(path: Path) -> bytes:
 def _parse(path: Path, kind: str, content: Any) -> list[Picture]:
     try:
         return list(formats.PARSERS[kind](content))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, OSError) as error:
+    except Exception as error:  # damaged content can raise exceptions of any type
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error) or type(error).__name__
         raise DataError(
             f"{path} looks like {kind}, but cannot be understood ({reason[:200]}); export the annotations again."

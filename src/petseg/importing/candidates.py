@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from petseg.importing import annotations, pages, pairs
-from petseg.importing.files import Files, count, describe
+from petseg.importing import annotations, decoding, pairs
 from petseg.importing.pairs import Place
+from petseg.importing.scan import Files, count, describe
 from petseg.importing.shapes import Shape
 from petseg.runtime.errors import DataError
 
@@ -80,7 +80,7 @@ def _by_files(files: Files) -> Found | None:
     others = [each for each in files.images if each not in {*used, *match.images, *match.masks}]
     for paths, text in (
         (match.images, "without a mask"),
-        (match.masks, "without an image"),
+        (match.masks, "that fit no image or are not needed"),
         (others, "that are neither images nor masks"),
     ):
         if paths:
@@ -120,7 +120,7 @@ def _by_annotations(files: Files) -> Found | None:
 
 
 def _by_alpha(files: Files) -> Found | None:
-    transparent = [path for path in files.images if pages.look(path).has_alpha]
+    transparent = [path for path in files.images if decoding.look(path).has_alpha]
     if not transparent:
         return None
     candidates = [Candidate(pairs.place(path, files.root), pairs.tidy(path.stem)) for path in transparent]

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from petseg.data.images import BACKGROUND, BORDER, PET
-from petseg.importing import pages, shapes, values
+from petseg.importing import decoding, reading, shapes, values
 from petseg.importing.candidates import Candidate
-from petseg.importing.pages import Look, Range
-from petseg.importing.values import Meaning, Seen
+from petseg.importing.decoding import Look, Range
+from petseg.importing.reading import Seen
+from petseg.importing.values import Meaning
 from petseg.runtime import pool
 from petseg.runtime.errors import DataError
 
@@ -54,7 +55,7 @@ def expand(candidates: Sequence[Candidate], workers: int) -> list[Item]:
         DataError: a file cannot be decoded; a mask has another size or another number of pages than its image.
     """
     paths = [path for each in candidates for path in (each.place.path, *each.masks)]
-    looks = dict(zip(paths, pool.map_images(pages.look, paths, workers, CHUNK, "reading files"), strict=True))
+    looks = dict(zip(paths, pool.map_images(decoding.look, paths, workers, CHUNK, "reading files"), strict=True))
     for each in candidates:
         look = looks[each.place.path]
         _check_size(each, look, {path: looks[path] for path in each.masks})
@@ -95,19 +96,19 @@ def measure(items: Sequence[Item], labels: Sequence[str], wanted: str, workers: 
 
 def _measure(item: Item, labels: tuple[str, ...], wanted: str) -> Measured:
     path = item.source.place.path
-    found = pages.value_range(path, item.page) if item.look.wide else None
+    found = decoding.value_range(path, item.page) if item.look.wide else None
     match item.kind:
         case "files":
-            seen = [values.look(mask, item.page, wanted) for mask in item.source.masks]
+            seen = [reading.look(mask, item.page, wanted) for mask in item.source.masks]
         case "alpha":
-            return Measured([values.look(path, item.page, "alpha")], found, _is_flat(item))
+            return Measured([reading.look(path, item.page, "alpha")], found, _is_flat(item))
         case _:
             seen = [_count_labels(item, labels)]
     return Measured(seen, found)
 
 
 def _is_flat(item: Item) -> bool:
-    layer = np.asarray(pages.read(item.source.place.path, item.page).convert("RGBA"))
+    layer = np.asarray(decoding.read(item.source.place.path, item.page).convert("RGBA"))
     hidden = layer[layer[..., 3] == 0]
     return len(hidden) > 0 and bool((hidden == hidden[0]).all())
 
@@ -128,9 +129,9 @@ def trimap(item: Item, meaning: Meaning, labels: Sequence[str], wanted: str) -> 
     """The trimap of an item, uint8 (H, W): 1 pet, 2 background, 3 border. Several masks are united."""
     match item.kind:
         case "files":
-            parts = [values.trimap(values.read(path, item.page, wanted).values, meaning) for path in item.source.masks]
+            parts = [values.trimap(reading.read(path, item.page, wanted).values, meaning) for path in item.source.masks]
         case "alpha":
-            parts = [values.trimap(values.read(item.source.place.path, item.page, "alpha").values, meaning)]
+            parts = [values.trimap(reading.read(item.source.place.path, item.page, "alpha").values, meaning)]
         case _:
             chosen = {label for value, label in enumerate(labels, 1) if value in meaning.pet}
             mask = shapes.draw([shape for shape in item.source.shapes if shape.label in chosen], item.size)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from petseg.importing.files import shared_start
 from petseg.importing.pairs import tidy
+from petseg.importing.scan import shared_start
 
 _NUMBERED = re.compile(r"(?P<breed>.+)_(?P<number>\d+)")
 

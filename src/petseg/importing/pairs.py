@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-from petseg.importing.files import Files, shared_start
+from petseg.importing.scan import Files, shared_start
 from petseg.runtime.errors import DataError
 
 MASK_WORDS = {
@@ -162,7 +162,8 @@ def _image_affixes(images: Sequence[Place]) -> Iterable[tuple[str, str]]:
     backward = [stem[::-1] for stem in stems]
     before = stems[0][: shared_start(stems)].rstrip("0123456789")
     after = backward[0][: shared_start(backward)][::-1].lstrip("0123456789")
-    return dict.fromkeys((*_IMAGE_AFFIXES, (before, ""), ("", after)))
+    short = re.search(r"[_-][^_-]+$", after)  # of _000019_leftImg8bit also _leftImg8bit
+    return dict.fromkeys((*_IMAGE_AFFIXES, (before, ""), ("", short[0] if short else after), ("", after)))
 
 
 def _around(stem: str, middle: str) -> list[tuple[str, str]]:

@@ -1,16 +1,18 @@
 """What import understood of a data set, before anything is written."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from petseg.importing import candidates, files, items, names, splits, values
+from petseg.importing import candidates, items, names, reading, scan, values
+from petseg.importing import lists as list_files
 from petseg.importing.candidates import Found
-from petseg.importing.files import count
+from petseg.importing.decoding import Range
 from petseg.importing.items import Item, Measured
-from petseg.importing.pages import Range
+from petseg.importing.lists import Lists
 from petseg.importing.pairs import tidy
-from petseg.importing.splits import Lists
+from petseg.importing.scan import count
 from petseg.importing.values import Meaning, Table
 from petseg.runtime.errors import DataError
 
@@ -86,9 +88,10 @@ def make(source: Path, options: Options, workers: int) -> Plan:
         DataError: there is nothing to import, a file is damaged, or an option does not fit. If only the meaning of the
             values is open, `meaning` of the plan is None instead.
     """
-    found_files = files.scan(source)
-    found = candidates.find(found_files, options.masks)
-    listed = splits.read(found_files.texts, {tidy(each.place.path.stem) for each in found.candidates})
+    files = scan.scan(source)
+    found = candidates.find(files, options.masks)
+    stems = Counter(tidy(each.place.path.stem) for each in found.candidates)
+    listed = list_files.read(files.texts, {stem for stem, times in stems.items() if times == 1})
     all_items = items.expand(found.candidates, workers)
     labels = sorted({shape.label for each in found.candidates for shape in each.shapes})
     if found.kind == "annotations" and not labels:
@@ -125,7 +128,7 @@ def _old(item: Item) -> names.Old:
 def _lists(all_items: Sequence[Item], listed: tuple[Path, list] | None, source: Path) -> tuple[Lists, dict[int, str]]:
     """The lists, from the user's own lists or else from folders, and the numbers in the user's lists."""
     if listed is None:
-        lists = splits.assemble({i: item.source.place.split for i, item in enumerate(all_items)})
+        lists = list_files.assemble({i: item.source.place.split for i, item in enumerate(all_items)})
         return lists._replace(text=f"{lists.text} (from folders)" if lists.test else lists.text), {}
     where, lines = listed
     of_name: dict[str, list[int]] = {}
@@ -134,14 +137,14 @@ def _lists(all_items: Sequence[Item], listed: tuple[Path, list] | None, source: 
     split_of = {i: line.split for line in lines for i in of_name[line.name]}
     numbers = {i: line.numbers for line in lines for i in of_name[line.name]}
     split_of |= {i: "" for i in range(len(all_items)) if i not in split_of}
-    lists = splits.assemble(split_of)
+    lists = list_files.assemble(split_of)
     return lists._replace(text=f"{lists.text} (from the lists in {where.relative_to(source)}/)"), numbers
 
 
 def _refuse_swapped(all_items: Sequence[Item], measured: Sequence[Measured]) -> None:
     """Raises DataError if masks look like photographs and images like masks."""
     few = [
-        len(values.look(item.source.place.path, item.page).counts) <= 4 for item in all_items[:_LEAST] if not item.page
+        len(reading.look(item.source.place.path, item.page).counts) <= 4 for item in all_items[:_LEAST] if not item.page
     ]
     if all(few) and all(len(each.seen[0].counts) > 64 for each in measured[:_LEAST]):
         item = all_items[0]

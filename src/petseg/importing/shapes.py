@@ -47,7 +47,7 @@ def ellipse(x: float, y: float, radius_x: float, radius_y: float, degrees: float
 
 def runs(counts: Sequence[int], width: int, height: int) -> np.ndarray:
     """A mask (H, W) from the lengths of its runs, row by row, of background and object in turn."""
-    if min(width, height) < 1 or width * height > 10**9 or sum(counts) != width * height:
+    if min(width, height) < 1 or width * height > 10**8 or sum(counts) != width * height:
         raise ValueError("run lengths that do not fill their box")
     return np.repeat(np.arange(len(counts)) % 2 == 1, counts).reshape(height, width)
 

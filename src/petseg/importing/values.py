@@ -1,33 +1,23 @@
 """What the values of masks mean, and masks as trimaps."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import ImageColor
 
 from petseg.data.images import BACKGROUND, BORDER, PET, list_values
-from petseg.importing import pages
+from petseg.importing.reading import Seen
 from petseg.runtime.errors import DataError
 
-MOST = 4096  # values of a mask that are counted; more are those of a photograph
 BAND = 5  # ignored pixels at most this far from a pet are border: about the width of the band in Pascal VOC
 VOID = 0xE0E0C0  # the color of ignored pixels in Pascal VOC
 IGNORED = 255  # the class number of ignored pixels in Pascal VOC, Cityscapes and others
+_PLENTY = 50_000  # values of all masks that are counted
 _SOFT = 8  # different gray levels between dark and bright that only a soft edge has
-
-
-class Seen(NamedTuple):
-    """The values of one mask."""
-
-    kind: str  # numbers, palette, color or alpha
-    counts: dict[int, int]  # pixels by number, index or color; a color is 0xRRGGBB
-    colors: dict[int, int] = {}  # noqa: RUF012, of the indices of a palette
-    lossy: bool = False  # a JPEG
 
 
 @dataclass(frozen=True)
@@ -87,6 +77,8 @@ class Table:
     def text(self, meaning: Meaning | None, most: int = 24) -> str:
         """A table of the values; with many, of those that cover most."""
         shown = sorted(value for value, _ in self.pixels.most_common(most))
+        if meaning is not None and meaning.threshold is not None:
+            return self._levels(meaning.threshold)
         becomes = (lambda value: "?") if meaning is None else meaning.of
         lines = [f"  {'value':>8}  {'pixels':>8}  {'masks':>6}  becomes"]
         for value in shown:
@@ -94,49 +86,14 @@ class Table:
         left = len(self.pixels) - len(shown)
         return "\n".join([*lines, *([f"  ... and {left:,} more values"] if left else [])])
 
-
-class Reading(NamedTuple):
-    """The values of one mask, as an array."""
-
-    kind: str  # as in `Seen`
-    values: np.ndarray  # int64 (H, W)
-    colors: dict[int, int]
-    lossy: bool
-
-
-def read(path: Path, page: int = 0, wanted: str = "numbers") -> Reading:
-    """Reads a mask of any format. Of one with transparent pixels, the transparency is the mask.
-
-    Args:
-        path: the file.
-        page: from 0.
-        wanted: `numbers`; `color`: colors, where transparent pixels are 0; `alpha`: the transparency, even if there is
-            none.
-
-    Raises:
-        DataError: the file cannot be decoded.
-    """
-    image = pages.read(path, page)
-    alpha = np.asarray(image.convert("RGBA"))[..., 3] if image.has_transparency_data or wanted == "alpha" else None
-    is_cut = alpha is not None and alpha.min() < 255
-    colors: dict[int, int] = {}
-    if alpha is not None and (wanted == "alpha" or (is_cut and wanted == "numbers")):
-        kind, values = "alpha", alpha
-    elif wanted == "color":
-        kind, values = "color", _colors(image) * (1 if alpha is None else alpha > 127)
-    elif image.mode == "P" and not _is_black_and_white(image):
-        kind, values, colors = "palette", np.asarray(image), _palette(image)
-    elif (numbers := _numbers(image)) is not None:
-        kind, values = "numbers", numbers
-    else:
-        kind, values = "color", _colors(image)
-    return Reading(kind, values.astype(np.int64), colors, image.format == "JPEG")
-
-
-def look(path: Path, page: int = 0, wanted: str = "numbers") -> Seen:
-    """Counts the values of a mask, as `read` gives them."""
-    reading = read(path, page, wanted)
-    return Seen(reading.kind, _count(reading.values), reading.colors, reading.lossy)
+    def _levels(self, threshold: float) -> str:
+        """A table of gray levels below and above a threshold."""
+        cut = math.ceil(threshold)
+        lines = [f"  {'value':>12}  {'pixels':>8}  becomes"]
+        for low, high, becomes in ((0, cut - 1, "background"), (cut, _top(self), "pet")):
+            inside = sum(self.share(value) for value in self.pixels if low <= value <= high)
+            lines.append(f"  {f'{low} to {high}':>12}  {inside:8.2%}  {becomes}")
+        return "\n".join(lines)
 
 
 def collect(seen: Sequence[Seen], color: bool) -> Table:
@@ -144,6 +101,8 @@ def collect(seen: Sequence[Seen], color: bool) -> Table:
     color = color or any(each.kind == "color" for each in seen) or not _same_palette(seen)
     table = Table(color, lossy=any(each.lossy for each in seen))
     for each in seen:
+        if len(table.pixels) > _PLENTY:
+            break  # photographs instead of masks
         counts = _by_color(each) if color else each.counts
         table.pixels.update(counts)
         table.masks.update(counts.keys())
@@ -186,6 +145,8 @@ def decide(table: Table, pet: str | None, colors: Sequence[str], threshold: int 
         if table.color:
             raise DataError("The masks are colored, so --threshold does not fit; use --pet-color.")
         return Meaning(threshold=_scaled(threshold, table))
+    if table.color and table.lossy and (colors or pet is not None):
+        raise DataError("The masks are JPEG files, whose colors are blurred; export the masks as PNG.")
     if colors:
         return _chosen({_parse_color(each) for each in colors}, table)
     if pet is not None:
@@ -293,42 +254,6 @@ def _parse_color(text: str) -> int:
     except ValueError:
         raise DataError(f"--pet-color is {text!r}; give a color such as red or #800000.") from None
     return red << 16 | green << 8 | blue
-
-
-def _count(values: np.ndarray) -> dict[int, int]:
-    found, counts = np.unique(values, return_counts=True)
-    most = np.argsort(-counts, kind="stable")[:MOST]
-    return {int(found[i]): int(counts[i]) for i in most}
-
-
-def _numbers(image: Image.Image) -> np.ndarray | None:
-    """The gray values of an image as whole numbers; None if it is colored."""
-    if image.mode == "F":
-        values = np.nan_to_num(np.asarray(image))
-        scale = 255 if values.max(initial=0) <= 1 and (values % 1 != 0).any() else 1
-        return np.rint(values * scale).astype(np.int64)
-    if image.mode in ("L", "I") or image.mode.startswith("I;16"):
-        return np.asarray(image)
-    if image.mode == "1":
-        return np.asarray(image.convert("L"))
-    colors = np.asarray(image.convert("RGB"))
-    return colors[..., 0] if (colors == colors[..., :1]).all() else None
-
-
-def _colors(image: Image.Image) -> np.ndarray:
-    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")).astype(np.int64), -1, 0)
-    return red << 16 | green << 8 | blue
-
-
-def _palette(image: Image.Image) -> dict[int, int]:
-    """The colors of the indices that an image uses."""
-    indices, colors = np.asarray(image), _colors(image)
-    used, first = np.unique(indices, return_index=True)
-    return {int(index): int(colors.flat[at]) for index, at in zip(used, first, strict=True)}
-
-
-def _is_black_and_white(image: Image.Image) -> bool:
-    return set(_palette(image).values()) <= {0, 0xFFFFFF}
 
 
 def _same_palette(seen: Sequence[Seen]) -> bool:

@@ -12,9 +12,9 @@ from PIL import Image
 from petseg.data import images
 from petseg.data.images import PET
 from petseg.data.sources.folder import UNKNOWN_CLASS
-from petseg.importing import items, pages
+from petseg.importing import decoding, items
+from petseg.importing.decoding import Range
 from petseg.importing.items import Item
-from petseg.importing.pages import Range
 from petseg.importing.plan import Plan
 from petseg.importing.values import Meaning
 from petseg.runtime import pool
@@ -65,11 +65,11 @@ def _write_item(named: tuple[str, Item], part: Path, how: _How) -> None:
     mask = trimap if how.meaning.has_border else np.where(trimap == PET, 255, 0).astype(np.uint8)
     Image.fromarray(mask).save(part / "masks" / f"{name}.png")
     path, is_cutout = item.source.place.path, item.kind == "alpha"
-    if pages.as_is(path, item.look) and not is_cutout:
+    if decoding.as_is(path, item.look) and not is_cutout:
         images.decode(path)  # a damaged image is reported now, and by its own name
         shutil.copyfile(path, part / "images" / f"{name}{path.suffix.lower()}")
         return
-    image = pages.convert(path, item.page, item.look, how.stretch, drop_alpha=is_cutout)
+    image = decoding.convert(path, item.page, item.look, how.stretch, drop_alpha=is_cutout)
     if image.size != mask.shape[::-1]:  # the mask was made for the image as it is shown
         image = images.upright(image, images.orientation(images.open_image(path)))
     image.save(part / "images" / f"{name}.png")

@@ -100,10 +100,8 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     if not files:
         raise _no_image(folder)
     if unread := [path for path in sorted(folder.iterdir()) if path.suffix.lower() in nearby.OTHER_IMAGES]:
-        more = f" and {len(unread) - 1} others" if len(unread) > 1 else ""
-        print(
-            f"warning: {unread[0]}{more} are left out, because their format is not read; {nearby.cure(folder.parent)}"
-        )
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        print(f"warning: {unread[0]}{more} is left out, because its format is not read; {nearby.cure(folder.parent)}")
     return files
 
 

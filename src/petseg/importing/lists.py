@@ -32,6 +32,9 @@ def read(texts: Sequence[Path], known: set[str]) -> tuple[Path, list[Listed]] | 
     """The user's lists: the folder whose lists name the most of the `known` images; None if there are none.
 
     train.txt and val.txt win over trainval.txt.
+
+    Raises:
+        DataError: lists of different splits name the same image.
     """
     folders: dict[Path, list[Path]] = {}
     for path in texts:
@@ -39,7 +42,16 @@ def read(texts: Sequence[Path], known: set[str]) -> tuple[Path, list[Listed]] | 
             folders.setdefault(path.parent, []).append(path)
     found = {folder: _read_folder(paths, known) for folder, paths in folders.items()}
     best = max(found, key=lambda folder: len(found[folder]), default=None)
-    return (best, found[best]) if best is not None and found[best] else None
+    if best is None or not found[best]:
+        return None
+    split_of: dict[str, str] = {}
+    for line in found[best]:
+        if split_of.setdefault(line.name, line.split) != line.split:
+            raise DataError(
+                f"{line.name} is in the lists of {split_of[line.name]} and {line.split} in {best}; remove it from one "
+                "of them."
+            )
+    return best, found[best]
 
 
 def _read_folder(paths: Sequence[Path], known: set[str]) -> list[Listed]:
