@@ -21,8 +21,7 @@ def run(source: Path, out: Path, options: Options, dry_run: bool = False) -> Non
     workers = machine.workers()
     plan = planning.make(source, options, workers)
     print(plan.text(), flush=True)
-    if plan.meaning is None:
-        raise plan.question()
+    plan.check()
     if dry_run:
         print(f"Nothing was written (--dry-run). Without it, {len(plan.items)} images and masks go to {out}.")
         return

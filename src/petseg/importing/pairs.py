@@ -110,12 +110,9 @@ def match(files: Files) -> Match | None:
     images, masks, guess = roles([place(path, files.root) for path in files.images])
     if not images or not masks:
         return None
-    ranked = [(rule, _count(rule, images, masks)) for rule in _rules(images, masks)]
-    ranked = [(rule, pairs) for rule, pairs in ranked if pairs]
-    if not ranked:
-        return None
-    rule = min(ranked, key=lambda each: (-each[1], _preference(each[0])))[0]
-    return _apply(rule, images, masks, guess)
+    counts = {rule: _count(rule, images, masks) for rule in _rules(images, masks)}
+    best = max(counts, key=lambda rule: (counts[rule], _preference(rule)), default=None)
+    return _apply(best, images, masks, guess) if best is not None and any(counts[best]) else None
 
 
 def roles(places: Sequence[Place]) -> tuple[list[Place], list[Place], str]:
@@ -197,17 +194,17 @@ def _index(places: Sequence[Place], level: int, affix: tuple[str, str]) -> dict[
     return found
 
 
-def _count(rule: Rule, images: Sequence[Place], masks: Sequence[Place]) -> int:
-    """How many pairs a rule makes without ambiguity."""
+def _count(rule: Rule, images: Sequence[Place], masks: Sequence[Place]) -> tuple[int, int]:
+    """How many pairs a rule makes without ambiguity, and in all."""
     of_images, of_masks = _index(images, rule.level, rule.image), _index(masks, rule.level, rule.mask)
     both = of_images.keys() & of_masks.keys()
-    return sum(len(of_images[key]) == 1 == len(of_masks[key]) for key in both)
+    return sum(len(of_images[key]) == 1 == len(of_masks[key]) for key in both), len(both)
 
 
 def _preference(rule: Rule) -> tuple:
-    """The order of rules that make equally many pairs: class numbers, the nearest folders, short affixes."""
+    """Which of the rules that make equally many pairs wins: class numbers, the nearest folders, short affixes."""
     known = set(words(rule.mask[1]))
-    return (bool(known & _UNWANTED), "train" in known, rule.level, len("".join(rule.image + rule.mask)))
+    return (known.isdisjoint(_UNWANTED), "train" not in known, -rule.level, -len("".join(rule.image + rule.mask)))
 
 
 def _apply(rule: Rule, images: Sequence[Place], masks: Sequence[Place], guess: str) -> Match:

@@ -1,5 +1,6 @@
 """What import understood of a data set, before anything is written."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,21 @@ class Plan:
         ]
         return "\n".join(lines)
 
+    def check(self) -> Meaning:
+        """The meaning of the values.
+
+        Raises:
+            DataError: the user must choose it, or there is nothing to learn from the masks.
+        """
+        if self.meaning is None:
+            raise self.question()
+        becomes = {self.meaning.of(value) for value in self.table.pixels}
+        if len(becomes) == 1:
+            raise DataError(
+                f"All pixels of all masks are {becomes.pop()}, so there is nothing to learn; check them, or choose the pets with --pet."
+            )
+        return self.meaning
+
     def question(self) -> DataError:
         """An error that names the option to use, if `meaning` is None."""
         if self.table.labels:
@@ -98,8 +114,10 @@ def make(source: Path, options: Options, workers: int) -> Plan:
         raise DataError(f"The annotations of {source} hold no object with an area; export them with polygons.")
     wanted = "color" if options.colors else "numbers"
     measured = items.measure(all_items, labels, wanted, workers)
-    table = values.collect([each for one in measured for each in one.seen], bool(options.colors))
-    table.labels = tuple(labels)
+    if wanted == "numbers" and values.need_color([seen for each in measured for seen in each.seen]):
+        wanted = "color"
+        measured = items.measure(all_items, labels, wanted, workers)
+    table = values.collect([seen for each in measured for seen in each.seen], wanted == "color", labels)
     meaning = values.decide(table, options.pet, options.colors, options.threshold)
     if meaning is None and found.kind == "files":
         _refuse_swapped(all_items, measured)
@@ -112,7 +130,7 @@ def make(source: Path, options: Options, workers: int) -> Plan:
         names=names.assign([_old(item) for item in all_items]),
         table=table,
         meaning=meaning,
-        wanted="color" if table.color else "numbers",
+        wanted=wanted,
         stretch=Range(min(each.low for each in ranges), max(each.high for each in ranges)) if ranges else None,
         lists=lists,
         numbers=numbers,
@@ -187,17 +205,15 @@ def _notes(plan: Plan, measured: Sequence[Measured]) -> list[str]:
         pet = sum(plan.table.share(value) for value in plan.table.pixels if plan.meaning.of(value) == "pet")
         if pet > 0.7 and not plan.table.labels:
             notes.append(f"pets cover {pet:.0%} of all pixels; if black is the pet, use --pet 0")
-    renamed = sum(name != item.source.name for name, item in zip(plan.names, plan.items, strict=True))
+    renamed = [
+        f"{name} for {item.source.place.path.relative_to(plan.source)}"
+        for name, item in zip(plan.names, plan.items, strict=True)
+        if name != unicodedata.normalize("NFC", item.source.place.path.stem)
+    ]
     if renamed:
-        notes.append(f"{count(renamed, 'image')} get another name, such as {_example(plan)}; see sources.csv")
+        notes.append(f"{count(len(renamed), 'image')} with another name, such as {renamed[0]}; see sources.csv")
     return notes
 
 
 def _has_pet(measured: Measured, meaning: Meaning) -> bool:
     return any(meaning.of(value) == "pet" and pixels for seen in measured.seen for value, pixels in seen.counts.items())
-
-
-def _example(plan: Plan) -> str:
-    pairs = zip(plan.names, plan.items, strict=True)
-    name, item = next((name, item) for name, item in pairs if name != item.source.name)
-    return f"{name} for {item.source.place.path.relative_to(plan.source)}"

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import ImageColor
 
-from petseg.data.images import BACKGROUND, BORDER, PET, list_values
+from petseg.data.images import BACKGROUND, BORDER, PET
 from petseg.importing.reading import Seen
 from petseg.runtime.errors import DataError
 
@@ -96,16 +96,21 @@ class Table:
         return "\n".join(lines)
 
 
-def collect(seen: Sequence[Seen], color: bool) -> Table:
-    """Adds up the values of all masks. Palette indices count, unless colors are asked for or indices change color."""
-    color = color or any(each.kind == "color" for each in seen) or not _same_palette(seen)
-    table = Table(color, lossy=any(each.lossy for each in seen))
+def need_color(seen: Sequence[Seen]) -> bool:
+    """Whether the masks must be read as colors: one is colored, or an index has different colors in two of them."""
+    known: dict[int, int] = {}
+    same = all(known.setdefault(index, color) == color for each in seen for index, color in each.colors.items())
+    return not same or any(each.kind == "color" for each in seen)
+
+
+def collect(seen: Sequence[Seen], color: bool, labels: Sequence[str] = ()) -> Table:
+    """Adds up the values of all masks; with `color`, these are colors."""
+    table = Table(color, lossy=any(each.lossy for each in seen), labels=tuple(labels))
     for each in seen:
         if len(table.pixels) > _PLENTY:
             break  # photographs instead of masks
-        counts = _by_color(each) if color else each.counts
-        table.pixels.update(counts)
-        table.masks.update(counts.keys())
+        table.pixels.update(each.counts)
+        table.masks.update(each.counts.keys())
     table.is_mixed = not any({1, IGNORED} <= each.counts.keys() for each in seen)
     return table
 
@@ -173,8 +178,7 @@ def _by_number(pet: str, table: Table) -> Meaning:
         raise DataError(f"The masks are colored, so --pet {pet} does not fit; use --pet-color.")
     if pet == "all":
         chosen = set(table.pixels) - {0, VOID if table.color else IGNORED}
-        chosen |= set(table.pixels) - {0} if not chosen else set()
-        return _chosen(chosen, table)
+        return _chosen(chosen or set(table.pixels) - {0}, table)
     try:
         return _chosen({int(word) for word in pet.split(",")}, table)
     except ValueError:
@@ -184,12 +188,8 @@ def _by_number(pet: str, table: Table) -> Meaning:
 def _chosen(chosen: set[int], table: Table) -> Meaning:
     """The meaning if the user chose what is pet."""
     if missing := sorted(chosen - set(table.pixels)):
-        present = (
-            ", ".join(map(table.name, sorted(table.pixels)[:8])) if table.color else list_values(sorted(table.pixels))
-        )
-        raise DataError(
-            f"No mask holds {table.name(missing[0])[:20]}, of the values that are pet; they hold {present}."
-        )
+        present = ", ".join(map(table.name, sorted(table.pixels)[:8])) + (", ..." if len(table.pixels) > 8 else "")
+        raise DataError(f"No mask holds {table.name(missing[0])[:20]}, which is to be pet; the masks hold {present}.")
     special = VOID if table.color else IGNORED
     ignored = {special} & set(table.pixels) - chosen if len(set(table.pixels) - {0}) > 1 else set()
     return Meaning(frozenset(chosen), ignored=frozenset(ignored))
@@ -254,18 +254,3 @@ def _parse_color(text: str) -> int:
     except ValueError:
         raise DataError(f"--pet-color is {text!r}; give a color such as red or #800000.") from None
     return red << 16 | green << 8 | blue
-
-
-def _same_palette(seen: Sequence[Seen]) -> bool:
-    """Whether each index has one color in all masks."""
-    known: dict[int, int] = {}
-    return all(known.setdefault(index, color) == color for each in seen for index, color in each.colors.items())
-
-
-def _by_color(seen: Seen) -> Counter[int]:
-    """Pixels by color, of a mask of any kind."""
-    counts: Counter[int] = Counter()
-    for value, pixels in seen.counts.items():
-        is_gray = seen.kind == "numbers"
-        counts[min(value, 255) * 0x010101 if is_gray else seen.colors.get(value, value)] += pixels
-    return counts

@@ -45,8 +45,7 @@ def write(plan: Plan, out: Path, workers: int) -> None:
     Raises:
         DataError: an image cannot be decoded.
     """
-    assert plan.meaning is not None
-    how = _How(plan.meaning, plan.table.labels, plan.wanted, plan.stretch)
+    how = _How(plan.check(), plan.table.labels, plan.wanted, plan.stretch)
     with atomic_folder(out) as part:
         (part / "images").mkdir()
         (part / "masks").mkdir()
