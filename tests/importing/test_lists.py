@@ -44,7 +44,7 @@ def test_official_lists_keep_their_numbers(tmp_path: Path) -> None:
 
 
 def test_an_image_in_two_lists_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="^a is in the lists of train and test in .*; remove it from one"):
+    with pytest.raises(DataError, match=r"^a is in the lists of train and test in .*; remove it from one"):
         lists.read(write(tmp_path, train="a\nb", test="c\na"), {"a", "b", "c"})
 
 

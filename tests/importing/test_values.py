@@ -1,5 +1,7 @@
 """What the values of masks mean."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -117,6 +119,10 @@ def test_the_user_chooses_labels() -> None:
     assert decide(table({0: 90, 1: 5}, labels=("cat",))) == Meaning(frozenset({1}))
 
 
+COLORED = table({0: 1, 0xFF: 1}, color=True)
+LABELED = table({0: 1, 1: 1}, labels=("cat",))
+
+
 @pytest.mark.parametrize(
     ("of", "options", "sentence"),
     [
@@ -129,33 +135,32 @@ def test_the_user_chooses_labels() -> None:
         (numbers(0, 5), {"colors": ("blurple",)}, "--pet-color is 'blurple'; give a color"),
         (numbers(0, 5), {"pet": "5", "threshold": 5}, "Of --pet, --pet-color and --threshold, give one."),
         (
-            table({0: 1, 0xFF: 1}, color=True),
+            COLORED,
             {"pet": "8"},
             "The masks are colored, so --pet 8 does not fit; use --pet-c",
         ),
         (
-            table({0: 1, 0xFF: 1}, color=True),
+            COLORED,
             {"threshold": 8},
             "The masks are colored, so --threshold does not fit; use",
         ),
         (
-            table({0: 1, 0xFF: 1}, color=True),
+            COLORED,
             {"colors": ("red",)},
             "No mask holds #ff0000, which is to be pet; the masks",
         ),
         (
-            table({0: 1, 0xFF: 1}, color=True, lossy=True),
+            replace(COLORED, lossy=True),
             {"colors": ("blue",)},
             "The masks are JPEG files, whose colors",
         ),
         (
-            table({0: 1, 1: 1}, labels=("cat",)),
+            LABELED,
             {"pet": "dog"},
             "No annotation has the label 'dog'; --pet takes all, or",
         ),
-        (table({0: 1, 1: 1}, labels=("cat",)), {"threshold": 1}, "Annotations have labels; choose with --pet"),
+        (LABELED, {"threshold": 1}, "Annotations have labels; choose with --pet"),
     ],
-    ids=lambda value: next(iter(value.values()))[:9] if isinstance(value, dict) and "pet" in value else None,
 )
 def test_options_that_do_not_fit(of: Table, options: dict, sentence: str) -> None:
     with pytest.raises(DataError) as error:

@@ -72,7 +72,8 @@ class Plan:
         becomes = {self.meaning.of(value) for value in self.table.pixels}
         if len(becomes) == 1:
             raise DataError(
-                f"All pixels of all masks are {becomes.pop()}, so there is nothing to learn; check them, or choose the pets with --pet."
+                f"All pixels of all masks are {becomes.pop()}, so there is nothing to learn; check "
+                "them, or choose the pets with --pet."
             )
         return self.meaning
 
