@@ -74,7 +74,7 @@ def _by_files(files: Files) -> Found | None:
     parts = [mask for pair in match.pairs for mask in pair.masks[1:]]
     if parts:
         found.guesses.append(
-            f"{count(len(parts), 'mask')} ({describe(parts, files.root)}) are further parts of an image's mask: united"
+            f"masks of one image are united, such as {describe(parts[:1], files.root)} ({count(len(parts), 'mask')})"
         )
     used = {path for pair in match.pairs for path in (pair.image.path, *pair.masks)}
     others = [each for each in files.images if each not in {*used, *match.images, *match.masks}]

@@ -52,9 +52,10 @@ def look(path: Path) -> Look:
         size = Photo(path).size
         return Look(1, size, size, False, False)
     image = images.open_image(path)
+    is_wide = images.is_wide(image)  # before the orientation, for which a PNG is decoded
     turned = images.orientation(image) >= 5 and image.format != "TIFF"
     upright = (image.height, image.width) if turned else image.size
-    return Look(images.frames(image), image.size, upright, images.is_wide(image), image.has_transparency_data)
+    return Look(images.frames(image), image.size, upright, is_wide, image.has_transparency_data)
 
 
 def read(path: Path, page: int = 0) -> Image.Image:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -110,6 +111,8 @@ def _decode(rle: dict[str, Any]) -> np.ndarray:
         height, width = rle["size"]
         if isinstance(rle["counts"], list):
             rle = coco.frPyObjects(rle, height, width)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        return coco.decode(rle).astype(bool)  # pyright: ignore[reportArgumentType]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pycocotools uses what NumPy deprecates
+            return coco.decode(rle).astype(bool)  # pyright: ignore[reportArgumentType]
     except Exception as error:  # pycocotools raises exceptions of any type on damaged content
         raise DataError(f"A run-length mask of the annotations is damaged ({error}); export them again.") from None
