@@ -74,6 +74,7 @@ def differing(name):
 def test_version_and_help(project):
     assert project.petseg("--version") == f"petseg {__version__}\n"
     assert "dvc repro" in project.petseg("--help")
+    assert "  petseg import VOC2012 --out" in project.petseg("import", "--help", COLUMNS="80")
     for command in ("list", "show", "apply", "run"):
         assert f"  petseg recipe {command}" in project.petseg("recipe", command, "--help", COLUMNS="80")
 

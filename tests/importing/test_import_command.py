@@ -127,6 +127,15 @@ def test_trimaps_keep_their_border(source: Path) -> None:
     np.testing.assert_array_equal(load(out / "masks/c.png"), expected)
 
 
+def test_pages_of_another_size_than_their_masks(source: Path) -> None:
+    for folder, pages in (
+        ("images", [photograph(0), photograph(0, (20, 20))]),
+        ("masks", [Image.new("L", SIZE, i * 255) for i in range(2)]),
+    ):
+        save(pages[0], source / folder / "d.tif", save_all=True, append_images=pages[1:])
+    assert refusal(source).startswith(f"Page 2 of {source}/images/d.tif has another size than its mask; save")
+
+
 def test_a_photograph_in_heic_is_converted_and_an_unknown_format_is_named(source: Path, capsys) -> None:
     heif = pytest.importorskip("pillow_heif", reason="HEIC needs the package pillow-heif")
     (source / "images/c.jpg").unlink()

@@ -45,12 +45,15 @@ def matched(files: scan.Files) -> list[tuple[str, str, list[str]]]:
         ("{}_sat.jpg", "{}_mask.png"),
         ("{}.jpg", "{}.png"),
         ("a/{}.png", "a/{}_gt.png"),
+        ("jpg/{}.jpg", "segmim/{}.png"),
+        ("PNGImages/Fudan{}.png", "PedMasks/Fudan{}_mask.png"),
     ],
 )
 def test_names_and_folders_of_pairs(tmp_path: Path, image: str, mask: str) -> None:
     stems = ("1", "2", "10", "11", "12", "21", "102")
     files = touch(tmp_path, *(form.format(stem) for stem in stems for form in (image, mask)))
-    expected = [(stem, image.format(stem), [mask.format(stem)]) for stem in stems]
+    name = "Fudan{}" if "Fudan" in image else "{}"
+    expected = [(name.format(stem), image.format(stem), [mask.format(stem)]) for stem in stems]
     assert matched(files) == sorted(expected)
 
 

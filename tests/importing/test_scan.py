@@ -59,5 +59,5 @@ def test_words() -> None:
     assert scan.describe(paths[:4], root) == "0.jpg, 1.jpg, 2.jpg and 1 other"
     assert scan.describe(paths, root) == "0.jpg, 1.jpg, 2.jpg and 2 others"
     assert [scan.count(n, "image") for n in (0, 1, 2000)] == ["0 images", "1 image", "2,000 images"]
-    assert scan.shared_start(["abc", "abd", "ab"]) == 2
+    assert scan.shared_start(["rex", "red", "re"]) == 2
     assert scan.shared_start([("a", "b"), ("a",), ()]) == 0

@@ -214,7 +214,7 @@ def stack(folder: Path) -> Made:
     """A microscope's stack: a TIFF of twelve pages of 12 bits, and another of masks."""
     made = Made(folder)
     masks = [pet(i) for i in range(COUNT)]
-    pages = [Image.fromarray((np.asarray(photograph(i).convert("L")).astype(np.uint16) * 16)) for i in range(COUNT)]
+    pages = [Image.fromarray(np.asarray(photograph(i).convert("L")).astype(np.uint16) * 16) for i in range(COUNT)]
     save(pages[0], folder / "images/cells.tif", save_all=True, append_images=pages[1:])
     pages = [Image.fromarray((mask * 255).astype(np.uint8)) for mask in masks]
     save(pages[0], folder / "labels/cells.tif", save_all=True, append_images=pages[1:])

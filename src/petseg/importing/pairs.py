@@ -14,7 +14,7 @@ from petseg.runtime.errors import DataError
 
 MASK_WORDS = {
     *("alpha", "alphas", "matte", "mattes", "mask", "masks", "trimap", "trimaps", "truth", "groundtruth", "gt"),
-    *("annotation", "annotations", "annots", "label", "labels", "lbl"),
+    *("annotation", "annotations", "annots", "label", "labels", "labeled", "labelled", "lbl"),
     *("seg", "segmentation", "segmentations", "segmented"),
 }
 IMAGE_WORDS = {
@@ -29,8 +29,8 @@ SPLIT_WORDS = {
 # Other pictures of the same objects: instances of VOC and Cityscapes, and their renderings in color.
 _UNWANTED = {"color", "colour", "colors", "instance", "instances", "object", "objects", "overlay", "overlays"}
 _IMAGE_AFFIXES = (("", ""), ("image_", ""), ("img_", ""), ("", "_image"), ("", "_img"), ("", "_rgb"), ("", "_sat"))
-_SAMPLE = 60  # masks from which the rule is learned
-_RULES = 30  # rules that are tried on all files
+_SAMPLE = 40  # masks from which the rule is learned
+_RULES = 12  # rules that are tried on all files
 
 
 class Place(NamedTuple):
@@ -128,11 +128,10 @@ def roles(places: Sequence[Place]) -> tuple[list[Place], list[Place], str]:
 
 
 def _by_format(places: Sequence[Place]) -> tuple[list[Place], list[Place]]:
-    """A JPEG and another file of the same stem in the same folder are an image and its mask."""
+    """JPEG files are images, and other files of the same stem are their masks."""
     jpegs = [each for each in places if each.path.suffix.lower() in (".jpg", ".jpeg")]
-    stems = {(each.path.parent, each.stem) for each in jpegs}
-    twins = [each for each in places if each not in set(jpegs) and (each.path.parent, each.stem) in stems]
-    return jpegs, twins
+    stems, images = {each.stem for each in jpegs}, set(jpegs)
+    return jpegs, [each for each in places if each not in images and each.stem in stems]
 
 
 def _is_mask_name(stem: str) -> bool:
@@ -148,7 +147,8 @@ def _rules(images: Sequence[Place], masks: Sequence[Place]) -> list[Rule]:
     for affix in own:
         middles = {middle for each in images if (middle := _middle(each.stem, affix))}
         for mask in sample:
-            found.update((affix, rest) for middle in middles for rest in _around(mask.stem, middle))
+            inside = (middle for middle in middles if middle in mask.stem)
+            found.update((affix, rest) for middle in inside for rest in _around(mask.stem, middle))
     best = sorted(found, key=lambda each: (-found[each], len("".join(each[0] + each[1]))))[:_RULES]
     return [Rule(level, image, mask) for (image, mask), level in product(best, range(4))]
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from petseg.data.sources import folder, nearby
 from petseg.runtime.errors import DataError
 
-# What import reads in addition to the source `folder`, and converts to PNG.
-CONVERTED = (".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".tga")
-READ = folder.SUFFIXES + CONVERTED
+READ = folder.SUFFIXES + nearby.CONVERTED
 _IGNORED = ("__macosx",)
 
 
@@ -54,7 +52,7 @@ def _sort(found: Files, path: Path) -> None:
         found.annotations.append(path)
     elif suffix == ".txt":
         found.texts.append(path)
-    elif suffix in nearby.OTHER_IMAGES:
+    elif suffix in nearby.UNREAD:
         found.unread.append(path)
 
 

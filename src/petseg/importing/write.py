@@ -71,6 +71,11 @@ def _write_item(named: tuple[str, Item], part: Path, how: _How) -> None:
     image = decoding.convert(path, item.page, item.look, how.stretch, drop_alpha=is_cutout)
     if image.size != mask.shape[::-1]:  # the mask was made for the image as it is shown
         image = images.upright(image, images.orientation(images.open_image(path)))
+    if image.size != mask.shape[::-1]:
+        raise DataError(
+            f"Page {item.page + 1} of {path} has another size than its mask; save the pages that belong together as "
+            "files of one size."
+        )
     image.save(part / "images" / f"{name}.png")
 
 

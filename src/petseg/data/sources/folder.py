@@ -3,7 +3,7 @@
 import functools
 import os
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePath
 
 from PIL import Image
@@ -59,7 +59,7 @@ def _find_pairs(source: Path) -> dict[str, tuple[Path, Path]]:
         if stem not in mask_of:
             raise _no_mask(source, stem, image_of, mask_of)
         if stem not in image_of and (other := next((source / "images").glob(f"{stem}.*"), None)):
-            raise DataError(f"{other} has an unsupported format; convert it to JPEG or PNG, or {nearby.cure(source)}")
+            raise DataError(f"{other} has an unsupported format; {nearby.conversion(other, source)}")
         if stem not in image_of:
             raise DataError(f"{mask_of[stem]} has no image; add {source / 'images' / stem}.jpg or remove the mask.")
         if stem.split() != [stem] or not stem.isprintable() or stem.startswith("#") or "\\" in stem:
@@ -78,8 +78,8 @@ def _no_mask(source: Path, stem: str, image_of: dict[str, Path], mask_of: dict[s
     if near is None:
         others = f" (nor have {len(without) - 1} others)" if len(without) > 1 else ""
         return DataError(f"{image_of[stem]} has no mask{others}; add {source / 'masks' / stem}.png or remove it.")
-    alike = sum(nearby.similar(each, free) is not None for each in without[: nearby.MOST]) - 1
-    others = f" (as for {alike} other{'s' * (alike > 1)})" if alike else ""
+    alike = sum(near.replace(stem, each, 1) in free for each in without) - 1
+    others = f" (as for {alike} other{'s' * (alike > 1)})" if alike > 0 else ""
     return DataError(f"{image_of[stem]} has no mask, but {mask_of[near]} lies there{others}; {nearby.cure(source)}")
 
 
@@ -99,25 +99,31 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         files[path.stem] = path
     if not files:
         raise _no_image(folder)
-    if unread := [path for path in sorted(folder.iterdir()) if path.suffix.lower() in nearby.OTHER_IMAGES]:
+    if unread := _unread(folder.iterdir()):
         more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
-        print(f"warning: {unread[0]}{more} is left out, because its format is not read; {nearby.cure(folder.parent)}")
+        cure = nearby.conversion(unread[0], folder.parent)
+        print(f"warning: {unread[0]}{more} is left out, because its format is not read; {cure}")
     return files
+
+
+def _unread(paths: Iterable[Path]) -> list[Path]:
+    """The images of formats that are not read."""
+    suffixes = nearby.CONVERTED + nearby.UNREAD
+    return sorted(path for path in paths if path.suffix.lower() in suffixes and not path.name.startswith("."))
 
 
 def _no_image(folder: Path) -> DataError:
     """An error about a folder without images, which names those in its subfolders or of other formats."""
     below = [path for path in sorted(folder.rglob("[!.]*")) if path.is_file()]
-    images_below = [path for path in below if path.suffix.lower() in SUFFIXES]
-    unread = [path for path in below if path.suffix.lower() in nearby.OTHER_IMAGES]
+    images_below, unread = [path for path in below if path.suffix.lower() in SUFFIXES], _unread(below)
     found = images_below or unread
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     if images_below:
-        return DataError(
-            f"{found[0]}{more} must be in {folder} itself, not in a subfolder; {nearby.cure(folder.parent)}"
-        )
+        where = f"must be in {folder} itself, not in a subfolder"
+        return DataError(f"{found[0]}{more} {where}; {nearby.cure(folder.parent)}")
     if unread:
-        return DataError(f"{found[0]}{more} has a format that is not read; {nearby.cure(folder.parent)}")
+        cure = nearby.conversion(unread[0], folder.parent)
+        return DataError(f"{found[0]}{more} has a format that is not read; {cure}")
     return DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}); add some.")
 
 

@@ -5,13 +5,9 @@ import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
-MOST = 300  # files that are compared with all others for a count in a sentence
-
-# Image files that the source `folder` does not read. `petseg import` reads some of them.
-OTHER_IMAGES = (
-    *(".heic", ".heif", ".avif", ".jxl", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".tga", ".psd", ".ico", ".jfif"),
-    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".npy", ".mat", ".dcm", ".nii", ".svg"),
-)
+# Image files that the source `folder` does not read: those that `petseg import` converts, and others.
+CONVERTED = (".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".tga", ".jfif")
+UNREAD = (".jxl", ".psd", ".npy", ".dcm", ".nii", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
 
 
 def cure(source: Path, *options: str) -> str:
@@ -19,6 +15,11 @@ def cure(source: Path, *options: str) -> str:
     name = source.resolve().name or "data"
     command = ["petseg", "import", str(source), "--out", f"{name}-clean", *options]
     return f"run: {shlex.join(command)}"
+
+
+def conversion(image: Path, source: Path) -> str:
+    """What to do about an image of a format that the source `folder` does not read."""
+    return cure(source) if image.suffix.lower() in CONVERTED else "convert it to JPEG or PNG."
 
 
 def similar(stem: str, stems: Collection[str]) -> str | None:
