@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,15 @@ def test_trimaps_keep_their_border(source: Path) -> None:
     expected = np.where(pet(0), 1, 2)
     expected[:2] = 3
     np.testing.assert_array_equal(load(out / "masks/c.png"), expected)
+
+
+def test_a_name_that_is_no_text(source: Path, capsys: pytest.CaptureFixture) -> None:
+    (source / "images/c.jpg").rename(source / "images" / os.fsdecode(b"caf\xe9.jpg"))
+    (source / "masks/c.png").rename(source / "masks" / os.fsdecode(b"caf\xe9.png"))
+    out = run(source)
+    assert (out / "images/caf_.jpg").exists()
+    assert r"images/caf\udce9.jpg" in (out / "sources.csv").read_text()
+    assert r"such as caf_ for images/caf\udce9.jpg" in capsys.readouterr().out
 
 
 def test_pages_of_another_size_than_their_masks(source: Path) -> None:

@@ -42,7 +42,7 @@ def test_slanted_edges_have_no_bias() -> None:
 def test_what_is_outside_the_image_is_cut_off() -> None:
     assert drawn(Shape("a", (shapes.rectangle(-5, -5, 100, 100),))).all()
     assert not drawn(Shape("a", (shapes.rectangle(-50, 2, 20, 5),))).any()
-    assert not drawn(Shape("a", (shapes.polygon([1, 1, 5, 5]),))).any()  # a line
+    assert not drawn(Shape("a", (shapes.polygon([1, 1, 5, 5]), shapes.polygon([])))).any()  # a line, and nothing
     part = np.ones((4, 4), bool)
     found = drawn(Shape("a", bitmap=(-2, 7, part)))
     assert np.argwhere(found).tolist() == [[7, 0], [7, 1], [8, 0], [8, 1]]
@@ -95,6 +95,6 @@ def test_run_lengths_of_coco() -> None:
     counts = np.diff([0, *(np.flatnonzero(np.diff(columns)) + 1), columns.size]).tolist()
     np.testing.assert_array_equal(drawn(Shape("a", rle={"size": [9, 12], "counts": counts})), exact)
     with pytest.raises(DataError, match="A run-length mask of a has another size than its image"):
-        drawn(Shape("a", rle={"size": [12, 9], "counts": counts}))
+        drawn(Shape("a", rle={"size": [10**9, 10**9], "counts": counts}))
     with pytest.raises(DataError, match="A run-length mask of the annotations is damaged"):
-        drawn(Shape("a", rle={"size": [9], "counts": counts}))
+        drawn(Shape("a", rle={"size": [9, 12], "counts": [5, *counts]}))

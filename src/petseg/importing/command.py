@@ -20,7 +20,7 @@ def run(source: Path, out: Path, options: Options, dry_run: bool = False) -> Non
     write.check_free(source, out)
     workers = machine.workers()
     plan = planning.make(source, options, workers)
-    print(plan.text(), flush=True)
+    print(plan.text().encode(errors="backslashreplace").decode(), flush=True)  # a file name may be no UTF-8
     plan.check()
     if dry_run:
         print(f"Nothing was written (--dry-run). Without it, {len(plan.items)} images and masks go to {out}.")

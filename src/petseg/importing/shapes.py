@@ -73,18 +73,19 @@ def draw(shapes: Iterable[Shape], size: tuple[int, int]) -> np.ndarray:
         if shape.bitmap is not None:
             _paste(*shape.bitmap, mask)
         if shape.rle is not None:
-            found = _decode(shape.rle)
-            if found.shape != mask.shape:
+            if shape.rle.get("size") != [size[1], size[0]]:  # checked first: a wrong one can be huge
                 raise DataError(f"A run-length mask of {shape.label} has another size than its image.")
-            mask |= found
+            mask |= _decode(shape.rle)
     return mask
 
 
 def _draw_polygon(points: np.ndarray, mask: np.ndarray) -> None:
     height, width = mask.shape
+    if len(points) < 3:
+        return
     left, top = np.floor(points.min(axis=0)).clip(0, (width, height)).astype(int)
     right, bottom = np.ceil(points.max(axis=0)).clip(0, (width, height)).astype(int)
-    if len(points) < 3 or right <= left or bottom <= top:
+    if right <= left or bottom <= top:
         return
     canvas = Image.new("L", (_SCALE * int(right - left), _SCALE * int(bottom - top)))
     scaled = (points - (left, top)) * _SCALE
@@ -110,6 +111,7 @@ def _decode(rle: dict[str, Any]) -> np.ndarray:
     try:
         height, width = rle["size"]
         if isinstance(rle["counts"], list):
+            runs(rle["counts"], width, height)  # pycocotools does not check that they fill the image
             rle = coco.frPyObjects(rle, height, width)  # pyright: ignore[reportCallIssue, reportArgumentType]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pycocotools uses what NumPy deprecates

@@ -81,7 +81,7 @@ def _write_item(named: tuple[str, Item], part: Path, how: _How) -> None:
 
 def _write_sources(plan: Plan, path: Path) -> None:
     """One line per image: its name, its file, its masks and its page, from 1."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("name", "image", "masks", "page"))
         for name, item in zip(plan.names, plan.items, strict=True):
