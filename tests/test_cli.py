@@ -80,6 +80,7 @@ def test_version_and_help(project):
     assert project.petseg("--version") == f"petseg {__version__}\n"
     assert "dvc repro" in project.petseg("--help")
     assert "  petseg audit own" in project.petseg("audit", "--help", COLUMNS="80")
+    assert "  petseg import VOC2012 --out" in project.petseg("import", "--help", COLUMNS="80")
     for command in ("list", "show", "apply", "run"):
         assert f"  petseg recipe {command}" in project.petseg("recipe", command, "--help", COLUMNS="80")
     assert "  petseg predict photo.jpg\n" in project.petseg("predict", "--help", COLUMNS="80")

@@ -260,6 +260,45 @@ def audit(
     errors.run(main)
 
 
+@app.command("import")
+def import_data(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder with images and what marks the pets.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="A new folder for images/ and masks/.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what was understood, and write nothing.")] = False,
+    pet: Annotated[
+        str | None,
+        typer.Option("--pet", metavar="VALUES", help="The class numbers or labels of pets, such as 8,12, or all."),
+    ] = None,
+    colors: Annotated[
+        list[str],
+        typer.Option("--pet-color", "--pet-colour", metavar="COLOR", help="A color of pets; can be repeated."),
+    ] = [],  # noqa: B006, Typer copies it
+    threshold: Annotated[
+        int | None, typer.Option("--threshold", metavar="LEVEL", help="Gray levels from here on are pet, 1 to 255.")
+    ] = None,
+    masks: Annotated[
+        str | None,
+        typer.Option("--masks", metavar="KIND", help="What marks the pets: files, annotations or alpha."),
+    ] = None,
+) -> None:
+    """Turn a data set into images/ and masks/ that the pipeline can read.
+
+    Finds pairs of images and masks by their names, annotations (COCO, labelme, VIA, CVAT) or cut-outs, and says what
+    it understood before it writes. SOURCE is never changed. Where the masks leave a choice, their values are shown, and
+    the option to use is named.
+
+    \b
+    Examples:
+      petseg import photos --out own-clean --dry-run
+      petseg import VOC2012 --out cats-and-dogs --pet 8,12
+      petseg import scenes --out people --pet-color '#800000' --pet-color red
+    """
+    from petseg.importing import command
+
+    options = command.Options(pet, tuple(colors), threshold, masks)
+    errors.run(lambda: command.run(source, out, options, dry_run))
+
+
 @recipe.callback()
 def recipes() -> None:
     """List, show, apply and run recipes: named sets of hyperparameters.

@@ -88,6 +88,22 @@ def decode(path: str | Path) -> Image.Image:
     Raises:
         DataError: the file is missing, unreadable, truncated or cannot be decoded.
     """
+    image = open_image(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # damaged metadata does not affect the pixels
+            image.load()
+    except Exception as error:  # Pillow's decoders raise exceptions of any type on damaged content
+        raise _undecodable(path, error) from None
+    return image
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Reads an image file and decodes its header; `load` of the image decodes its pixels.
+
+    Raises:
+        DataError: the file is missing, unreadable or no image.
+    """
     path = Path(path)
     try:
         content = path.read_bytes()
@@ -97,14 +113,40 @@ def decode(path: str | Path) -> Image.Image:
         raise DataError(f"{path} cannot be read ({error.strerror}); make it a readable file.") from None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # damaged metadata does not affect the pixels
-            image = Image.open(io.BytesIO(content))
-            image.load()
-    except Exception as error:  # Pillow's decoders raise exceptions of any type on damaged content
-        raise DataError(
-            f"{path} cannot be decoded ({reason(error)}); replace it, or remove {path.stem} from the data set."
-        ) from None
-    return image
+            warnings.simplefilter("ignore")
+            return Image.open(io.BytesIO(content))
+    except Exception as error:
+        raise _undecodable(path, error) from None
+
+
+def frames(image: Image.Image) -> int:
+    """The number of pages of a TIFF or of frames of an animation; 1 for a photograph with previews (MPO)."""
+    if image.format == "MPO":
+        return 1
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return getattr(image, "n_frames", 1)
+    except Exception:  # a later frame is damaged
+        return 1
+
+
+def is_wide(image: Image.Image) -> bool:
+    """Whether an image has 16 bits per channel. Call it before the pixels are decoded."""
+    stored = any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+    return stored or image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
+
+
+def highest(image: Image.Image) -> int:
+    """The greatest value of a decoded image with 16 bits per channel; of color, Pillow keeps only the high bytes."""
+    values = np.asarray(image)
+    return int(values.max()) if image.mode == "I" or image.mode.startswith("I;16") else int(values.max()) << 8
+
+
+def _undecodable(path: str | Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} cannot be decoded ({reason(error)}); replace it, or remove {Path(path).stem} from the data set."
+    )
 
 
 def reason(error: Exception) -> str:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
+from tqdm import tqdm
+
 from petseg.runtime.errors import STOPS, PetsegError
 
 Item = TypeVar("Item")
@@ -54,6 +56,14 @@ def in_order(
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def map_images(
+    task: Callable[[Item], Result], items: Sequence[Item], workers: int, chunk: int, description: str
+) -> list[Result]:
+    """The results of `task` for all images, in order, as for `in_order`; shows a progress bar."""
+    with in_order(task, items, workers, chunk) as results:
+        return list(tqdm(results, description, len(items), unit=" images", disable=None))
 
 
 def _exit_with_parent() -> None:

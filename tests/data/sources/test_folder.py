@@ -175,6 +175,36 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def number_masks(source: Path) -> None:
+    for name in NAMES:
+        rename(source / f"masks/{name}.png", f"{name}_mask.png")
+
+
+def sort_into_folders(source: Path) -> None:
+    (source / "images/dogs").mkdir()
+    for name in NAMES:
+        (source / f"images/{name}.jpg").rename(source / f"images/dogs/{name}.jpg")
+
+
+def write_pages(source: Path) -> None:
+    (source / "masks/c.png").unlink()
+    pages = [Image.fromarray(np.uint8(PET * 255))] * 3
+    pages[0].save(source / "masks/c.tif", save_all=True, append_images=pages[1:])
+
+
+def darken(source: Path) -> None:
+    """Images of a camera with 12 bits."""
+    for name in NAMES:
+        (source / f"images/{name}.jpg").unlink()
+        dark = np.random.default_rng(0).integers(0, 4096, (20, 30), np.uint16)
+        Image.fromarray(dark).save(source / f"images/{name}.png")
+
+
+def write_heic(source: Path) -> None:
+    for name in NAMES:
+        rename(source / f"images/{name}.jpg", f"{name}.HEIC")
+
+
 def remove_masks(source: Path) -> None:
     for name in ("a_2", "c", "d_9"):
         (source / f"masks/{name}.png").unlink()
@@ -185,8 +215,23 @@ def remove_masks(source: Path) -> None:
     [
         (lambda source: rename(source / "masks/c.png", "e.png"), "{0}/images/c.jpg has no mask; add {0}/masks/c.png"),
         (remove_masks, "{0}/images/a_2.jpg has no mask (nor have 2 others)"),
+        (
+            number_masks,
+            "{0}/images/a_1.jpg has no mask, but {0}/masks/a_1_mask.png lies there (as for 6 others); "
+            "run: petseg import {0} --out mine-clean",
+        ),
+        (
+            sort_into_folders,
+            "{0}/images/dogs/a_1.jpg (and 6 more) must be in {0}/images itself, not in a subfolder; run: petseg imp",
+        ),
+        (write_pages, "{0}/masks/c.tif has 3 pages, and only the first would be used; run: petseg import {0} --out "),
+        (darken, "{0}/images/a_2.png has 16 bits per channel, of which the upper ones are empty (as in 6 more), an"),
+        (write_heic, "{0}/images/a_1.HEIC (and 6 more) has a format that is not read; run: petseg import {0} --out"),
         (lambda source: (source / "images/c.jpg").unlink(), "{0}/masks/c.png has no image; add {0}/images/c.jpg"),
-        (lambda source: rename(source / "images/c.jpg", "c.HEIC"), "{0}/images/c.HEIC has an unsupported format; conv"),
+        (
+            lambda source: rename(source / "images/c.jpg", "c.HEIC"),
+            "{0}/images/c.HEIC has an unsupported format; run: petseg im",
+        ),
         (lambda source: photograph().save(source / "images/c.png"), "{0}/images/c.jpg and {0}/images/c.png have the"),
         (
             lambda source: save_mask(source / "masks/c.png", PET.T * 255),
@@ -203,6 +248,23 @@ def remove_masks(source: Path) -> None:
 def test_images_and_masks_that_cannot_be_used(source: Path, out: Path, damage: Callable, sentence: str) -> None:
     damage(source)
     assert refusal(source, out).startswith(sentence.format(source))
+
+
+def test_images_that_are_not_read_are_named_and_counted(source: Path, out: Path, capsys: pytest.CaptureFixture) -> None:
+    for name in ("e.heic", "f.AVIF"):
+        (source / "images" / name).write_bytes(b"an image")
+    folder.fetch(source, out, workers=1)
+    said = f"warning: {source}/images/e.heic (and 1 more) is left out, because its format is not read; run: petseg"
+    assert capsys.readouterr().out.startswith(said)
+    assert len(list((out / "images").iterdir())) == len(NAMES)
+
+
+def test_images_of_16_bits_that_are_bright_are_used(source: Path, out: Path) -> None:
+    darken(source)
+    bright = np.random.default_rng(0).integers(0, 65536, (20, 30), np.uint16)
+    Image.fromarray(bright).save(source / "images/c.png")
+    folder.fetch(source, out, workers=1)
+    assert len(list((out / "images").iterdir())) == len(NAMES)
 
 
 @pytest.mark.parametrize("stem", ["my cat", "#1", "a\tb", "a\\b", "cat\u00a0one", os.fsdecode(b"caf\xe9")])

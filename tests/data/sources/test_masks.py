@@ -127,7 +127,11 @@ def test_masks_of_a_single_value(only: set, pet: int) -> None:
         ([{0, 1, 2}], r"^0\.png holds the values 0, 1, 2: "),
         ([{1}, {0, 1}, {1, 2}], r"^2\.png holds the values 1, 2, unlike 1\.png \(0/1\): "),
         ([{0}, {1, 2, 3}], r"^1\.png holds the values 1, 2, 3, unlike 0\.png \(0/255 or 0/1\): "),
-        ([set(range(256))], r"^0\.png holds the values 0, 1, 2, 3, 4, 5, 6, 7, \.\.\.: .* Threshold soft edges at 128"),
+        ([set(range(256))], r"^0\.png holds the values 0, 1, .*; if these are soft edges, run: .* --threshold 128$"),
+        (
+            [{0, 8, 12, 255}],
+            r"^0\.png .*; if these are class numbers, run: .* --pet all \(or --pet 8,12 for some of them",
+        ),
     ],
 )
 def test_unknown_values_and_different_encodings(values: list[set], sentence: str) -> None:

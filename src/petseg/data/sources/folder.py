@@ -3,20 +3,20 @@
 import functools
 import os
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePath
 
 from PIL import Image
-from tqdm import tqdm
 
 from petseg.data import images, layout
-from petseg.data.sources import masks
+from petseg.data.sources import masks, nearby
 from petseg.runtime import pool
 from petseg.runtime.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff")  # in upper or lower case
 CHUNK = 16  # images that a worker takes at once
 TEST_EVERY = 5  # without lists, image i of the sorted names is a test image if i % TEST_EVERY == 0
+DARK = 2**14  # a set of 16-bit images without a greater value is of a camera of 14 or fewer bits, and nearly black
 UNKNOWN_CLASS = "0 0 0"  # class, species and breed number of an image whose list has only its name
 
 
@@ -35,17 +35,19 @@ def fetch(source: Path, raw: Path, workers: int) -> None:
     Raises:
         DataError: `source` or one of its folders is missing or empty; an image has no mask or a mask no image; two
             files have the same stem, or a stem cannot be written to a list; a list names an unknown image, names one
-            twice, or is empty; an image or mask cannot be decoded; masks have unknown values or different encodings;
-            sizes differ.
+            twice, or is empty; an image or mask cannot be decoded or has several pages; 16-bit images use only a part
+            of their range; masks have unknown values or different encodings; sizes differ.
     """
     pairs = _find_pairs(source)
     (raw / "images").mkdir()
     (raw / "annotations" / "trimaps").mkdir(parents=True)
     used = [pairs[name] for name in _write_lists(source, list(pairs), raw)]
     mask_files = [mask for _, mask in used]
-    found = _map(masks.values, mask_files, workers, "reading masks")
+    _check_kinds(source, used, workers)
+    found = pool.map_images(masks.values, mask_files, workers, CHUNK, "reading masks")
     encoding = masks.encoding(zip(mask_files, found, strict=True))
-    _map(functools.partial(_import_pair, raw=raw, encoding=encoding), used, workers, "copying images")
+    task = functools.partial(_import_pair, raw=raw, encoding=encoding)
+    pool.map_images(task, used, workers, CHUNK, "copying images")
 
 
 def _find_pairs(source: Path) -> dict[str, tuple[Path, Path]]:
@@ -55,11 +57,9 @@ def _find_pairs(source: Path) -> dict[str, tuple[Path, Path]]:
     image_of, mask_of = _by_stem(source / "images"), _by_stem(source / "masks")
     for stem in sorted(image_of.keys() | mask_of.keys()):
         if stem not in mask_of:
-            more = len(image_of.keys() - mask_of.keys()) - 1
-            others = f" (nor have {more} others)" if more else ""
-            raise DataError(f"{image_of[stem]} has no mask{others}; add {source / 'masks' / stem}.png or remove it.")
+            raise _no_mask(source, stem, image_of, mask_of)
         if stem not in image_of and (other := next((source / "images").glob(f"{stem}.*"), None)):
-            raise DataError(f"{other} has an unsupported format; convert it to JPEG or PNG.")
+            raise DataError(f"{other} has an unsupported format; {nearby.conversion(other, source)}")
         if stem not in image_of:
             raise DataError(f"{mask_of[stem]} has no image; add {source / 'images' / stem}.jpg or remove the mask.")
         if stem.split() != [stem] or not stem.isprintable() or stem.startswith("#") or "\\" in stem:
@@ -68,6 +68,19 @@ def _find_pairs(source: Path) -> dict[str, tuple[Path, Path]]:
                 "backslashes, control characters or a leading #."
             )
     return {stem: (image_of[stem], mask_of[stem]) for stem in sorted(image_of)}
+
+
+def _no_mask(source: Path, stem: str, image_of: dict[str, Path], mask_of: dict[str, Path]) -> DataError:
+    """An error about an image without a mask, which names the mask of a similar name."""
+    without = sorted(image_of.keys() - mask_of.keys())
+    free = mask_of.keys() - image_of.keys()
+    near = nearby.similar(stem, free)
+    if near is None:
+        others = f" (nor have {len(without) - 1} others)" if len(without) > 1 else ""
+        return DataError(f"{image_of[stem]} has no mask{others}; add {source / 'masks' / stem}.png or remove it.")
+    alike = sum(near.replace(stem, each, 1) in free for each in without) - 1
+    others = f" (as for {alike} other{'s' * (alike > 1)})" if alike > 0 else ""
+    return DataError(f"{image_of[stem]} has no mask, but {mask_of[near]} lies there{others}; {nearby.cure(source)}")
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -85,8 +98,58 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             raise DataError(f"{files[path.stem]} and {path} have the same name before the dot; rename or remove one.")
         files[path.stem] = path
     if not files:
-        raise DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}); add some.")
+        raise _no_image(folder)
+    if unread := _unread(folder.iterdir()):
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        cure = nearby.conversion(unread[0], folder.parent)
+        print(f"warning: {unread[0]}{more} is left out, because its format is not read; {cure}")
     return files
+
+
+def _unread(paths: Iterable[Path]) -> list[Path]:
+    """The images of formats that are not read."""
+    suffixes = nearby.CONVERTED + nearby.UNREAD
+    return sorted(path for path in paths if path.suffix.lower() in suffixes and not path.name.startswith("."))
+
+
+def _no_image(folder: Path) -> DataError:
+    """An error about a folder without images, which names those in its subfolders or of other formats."""
+    below = [path for path in sorted(folder.rglob("[!.]*")) if path.is_file()]
+    images_below, unread = [path for path in below if path.suffix.lower() in SUFFIXES], _unread(below)
+    found = images_below or unread
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    if images_below:
+        where = f"must be in {folder} itself, not in a subfolder"
+        return DataError(f"{found[0]}{more} {where}; {nearby.cure(folder.parent)}")
+    if unread:
+        cure = nearby.conversion(unread[0], folder.parent)
+        return DataError(f"{found[0]}{more} has a format that is not read; {cure}")
+    return DataError(f"{folder} holds no image ({', '.join(SUFFIXES)}); add some.")
+
+
+def _check_kinds(source: Path, pairs: Sequence[tuple[Path, Path]], workers: int) -> None:
+    """Raises DataError for several pages, of which only the first would be used, and for nearly black images."""
+    paths = [path for pair in pairs for path in pair]
+    found = pool.map_images(_kind, paths, workers, CHUNK, "reading files")
+    for path, (pages, _) in zip(paths, found, strict=True):
+        if pages > 1:
+            raise DataError(f"{path} has {pages} pages, and only the first would be used; {nearby.cure(source)}")
+    wide = [(path, high) for path, (_, high) in zip(paths[::2], found[::2], strict=True) if high]  # without masks
+    if wide and max(high for _, high in wide) < DARK:
+        others = f" (as in {len(wide) - 1} more)" if len(wide) > 1 else ""
+        raise DataError(
+            f"{wide[0][0]} has 16 bits per channel, of which the upper ones are empty{others}, and would be nearly "
+            f"black; {nearby.cure(source)}"
+        )
+
+
+def _kind(path: Path) -> tuple[int, int]:
+    """The number of pages of an image and, of 16 bits per channel, the greatest value (of color, its high byte)."""
+    image = images.open_image(path)
+    pages, wide = images.frames(image), images.is_wide(image)
+    if not wide or pages > 1:
+        return pages, 0
+    return pages, images.highest(images.decode(path))
 
 
 def _is_copy() -> bool:
@@ -147,9 +210,3 @@ def _import_pair(pair: tuple[Path, Path], raw: Path, encoding: str) -> None:
     except DataError as error:
         raise DataError(str(error).replace(str(trimap), str(mask))) from None  # the user knows only the mask
     shutil.copyfile(image, layout.image_path(raw, image.stem))
-
-
-def _map(task: Callable, items: Sequence, workers: int, description: str) -> list:
-    """The results of `task` for all items in order, computed by parallel workers; shows a progress bar."""
-    with pool.in_order(task, items, workers, CHUNK) as results:
-        return list(tqdm(results, description, len(items), unit=" images", disable=None))

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from petseg.data.images import BACKGROUND, PET, decode, list_values
+from petseg.data.sources import nearby
 from petseg.runtime.errors import DataError
 
 ENCODINGS = {"0/255": {0, 255}, "0/1": {0, 1}, "trimap 1/2/3": {1, 2, 3}}
+_SOFT = 8  # different gray levels between dark and bright that only soft edges have
 EXPECTED = (
     "a mask is a PNG of 0 (background) and 255 (pet), or of 0 and 1, or a trimap of 1 (pet), 2 (background), 3 (border)"
 )
@@ -70,14 +72,25 @@ def encoding(found: Iterable[tuple[Path, frozenset]]) -> str:
         fitting = [name for name in possible if numbers <= ENCODINGS[name]]
         if not fitting:
             before = "" if decided_by is None else f", unlike {decided_by} ({' or '.join(possible)})"
-            soft = " Threshold soft edges at 128 first." if len(numbers) > 3 else ""
             raise DataError(
                 f"{path} holds the values {list_values(sorted(numbers))}{before}: {EXPECTED}, and all masks have the "
-                f"same encoding.{soft}"
+                f"same encoding; {_advice(path, numbers)}"
             )
         if fitting != possible:
             possible, decided_by = fitting, path
     return possible[0]
+
+
+def _advice(path: Path, numbers: frozenset) -> str:
+    """What to do about the unknown values of a mask."""
+    source = path.parent.parent
+    if 255 in numbers and sum(32 <= number < 224 for number in numbers) >= _SOFT:
+        return f"if these are soft edges, {nearby.cure(source, '--threshold', '128')}"
+    classes = [f"{number:g}" for number in sorted(numbers - {0, 255})[:2]]
+    if len(numbers) > 3 and classes:
+        some = ",".join(classes)
+        return f"if these are class numbers, {nearby.cure(source, '--pet', 'all')} (or --pet {some} for some of them)"
+    return nearby.cure(source)
 
 
 def trimap(mask: np.ndarray, encoding: str) -> np.ndarray:

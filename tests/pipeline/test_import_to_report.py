@@ -1,0 +1,46 @@
+"""Data sets of others, from their folder to a report, with what the program says to type."""
+
+import os
+import re
+import shlex
+
+import numpy as np
+from PIL import Image
+
+from petseg.config.networks import NETWORKS
+from support import datasets
+from support.project import Project, metrics
+
+
+def petseg(project: Project, command: str) -> str:
+    """Runs a command with the project's own code; returns what it prints."""
+    path = os.pathsep.join([project.env["PYTHONPATH"], str(project.folder / "src")])
+    return project.run(*shlex.split(command), PYTHONPATH=path)
+
+
+def test_pascal_voc_reaches_a_report(project: Project) -> None:
+    made = datasets.voc(project.folder / "theirs")
+    said = petseg(project, "petseg import theirs --out own-clean --pet 8,12")
+    project.run(*shlex.split(said.splitlines()[-1]), "-S", "epochs=2")
+    assert len(list((project.folder / "data/raw/images").iterdir())) == len(made.masks)
+    for name, mask in made.masks.items():
+        with Image.open(project.folder / f"data/raw/annotations/trimaps/{name}.png") as image:
+            np.testing.assert_array_equal(np.asarray(image), mask)
+    page = (project.folder / "report/index.html").read_text()
+    assert set(re.findall(r">([\w-]+)</span><strong>0\.\d{4}</strong>", page)) == {"UNet", "ResNet34-UNet"}
+    assert set(metrics(project)) == set(NETWORKS)
+
+
+def test_the_sentence_about_a_missing_mask_names_the_command_that_leads_to_a_report(project: Project) -> None:
+    for i in range(12):
+        datasets.save(datasets.photograph(i), project.folder / f"photos/images/car_{i}.jpg")
+        datasets.save(np.uint8(datasets.pet(i) * 255), project.folder / f"photos/masks/car_{i}_mask.gif")
+    refused = project.dvc("exp", "run", "-S", "data.source=folder", "-S", "data.path=photos", status=255)
+    [sentence] = re.findall(r"^error: (.*)", refused, re.MULTILINE)
+    assert sentence.startswith(
+        "photos/images/car_0.jpg has no mask, but photos/masks/car_0_mask.gif lies there (as for"
+    )
+    said = petseg(project, sentence.partition("run: ")[2])
+    project.run(*shlex.split(said.splitlines()[-1]), "-S", "epochs=2")
+    assert (project.folder / "report/index.html").read_text().startswith("<!doctype html>")
+    assert "photos-clean" in (project.folder / "params.yaml").read_text()
