@@ -228,7 +228,10 @@ def remove_masks(source: Path) -> None:
         (darken, "{0}/images/a_2.png has 16 bits per channel, of which the upper ones are empty (as in 6 more), an"),
         (write_heic, "{0}/images/a_1.HEIC (and 6 more) has a format that is not read; run: petseg import {0} --out"),
         (lambda source: (source / "images/c.jpg").unlink(), "{0}/masks/c.png has no image; add {0}/images/c.jpg"),
-        (lambda source: rename(source / "images/c.jpg", "c.HEIC"), "{0}/images/c.HEIC has an unsupported format; run: petseg im"),
+        (
+            lambda source: rename(source / "images/c.jpg", "c.HEIC"),
+            "{0}/images/c.HEIC has an unsupported format; run: petseg im",
+        ),
         (lambda source: photograph().save(source / "images/c.png"), "{0}/images/c.jpg and {0}/images/c.png have the"),
         (
             lambda source: save_mask(source / "masks/c.png", PET.T * 255),
