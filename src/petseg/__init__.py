@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from petseg.inference.predictor import Predictor
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def load(*weights: str | Path, device: str | None = None) -> "Predictor":

@@ -23,6 +23,8 @@ from support import trainings
 from support.paths import real_data
 from support.webdriver import BROWSERS, ENTER, INSTALLED, LEFT, RIGHT, TAB
 
+pytestmark = pytest.mark.xdist_group("page")  # they share a trained network
+
 SIZE = 64
 INFO = PageInfo("UNet", SIZE, "trained on <40> images.", {"Validation Dice": "0.9123", "Commit": "00ad33c"})
 FAKE = Runtime(b"export default '</script><!--'", b"\0asm")
