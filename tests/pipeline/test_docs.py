@@ -50,8 +50,8 @@ def run_command(project, line):
     if words[:3] == ["petseg", "export", "html"]:
         try:
             web_runtime.find_runtime()
-        except PetsegError as error:
-            pytest.skip(str(error))
+        except PetsegError:  # neither npm nor a copy of the package; tests/inference says so
+            return
     if words[:3] == ["dvc", "exp", "run"]:
         words.append("train_unet")  # the stages after it run in other tests
     if "--watch" in words:
@@ -63,9 +63,10 @@ def run_command(project, line):
     project.run("sh", "-c", shlex.join(words).replace("'&&'", "&&"))
 
 
-@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=[f"line{i:02}" for i in range(len(COMMANDS))])
-def test_a_command_works(used, number):
-    run_command(used, COMMANDS[number])
+def test_the_commands_work_one_after_the_other(used):
+    assert len(COMMANDS) > 10
+    for line in COMMANDS:
+        run_command(used, line)
 
 
 def test_the_python_code_works(used):
