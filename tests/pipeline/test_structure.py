@@ -31,7 +31,7 @@ LEVELS = (  # a module imports from its own level or from lower ones
     {"models", "data", "losses", "metrics", "optim"},
     {"batches", "compute"},
     {"training", "evaluation"},
-    {"report", "audit", "importing", "inference", "recipes", "doctor"},
+    {"report", "audit", "importing", "inference", "recipes", "experiments", "doctor"},
     {"cli", "__main__", "stages"},
 )
 
