@@ -119,3 +119,22 @@ def test_roles_splits_and_groups_of_folders(tmp_path: Path) -> None:
 )
 def test_words_of_a_name(name: str, found: list[str]) -> None:
     assert pairs.words(name) == found
+
+
+def test_all_masks_in_the_folder_of_an_image_are_its_masks(tmp_path):
+    files = touch(
+        tmp_path, *(f"{i}/{name}" for i in "ab" for name in (f"images/{i}.png", "masks/x1.png", "masks/y2.png"))
+    )
+    assert matched(files) == [(i, f"{i}/images/{i}.png", [f"{i}/masks/x1.png", f"{i}/masks/y2.png"]) for i in "ab"]
+
+
+def test_folders_with_several_images_are_matched_by_name(tmp_path):
+    names = ("images/1.png", "images/2.png", "masks/1.png", "masks/2.png")
+    files = touch(
+        tmp_path,
+        *(f"pug/{name}" for name in names),
+        "persian/images/3.png",
+        "persian/masks/3_1.png",
+        "persian/masks/3.png",
+    )
+    assert ("1", "pug/images/1.png", ["pug/masks/1.png"]) in matched(files)

@@ -222,6 +222,20 @@ def stack(folder: Path) -> Made:
     return made
 
 
+def nuclei(folder: Path) -> Made:
+    """A folder for each image, with one mask for each object in it, as in the 2018 Data Science Bowl."""
+    made = Made(folder)
+    for i in range(COUNT):
+        name = f"{i:02}ae6cd7978c"
+        top = pet(i)
+        top[SIZE[1] // 2 :] = False
+        save(photograph(i), folder / f"{name}/images/{name}.png")
+        for number, part in enumerate((top, pet(i) & ~top)):
+            save(np.uint8(part * 255), folder / f"{name}/masks/{i:03x}{number}07d63d.png")
+        made.masks[name] = trimap(pet(i))
+    return made
+
+
 def splits(folder: Path) -> Made:
     """Folders train, valid and test, each with images and labels of 0 and 1, and breeds below."""
     made, names, number = Made(folder), {"train": [], "valid": [], "test": []}, 0
@@ -253,4 +267,4 @@ def colors(folder: Path) -> Made:
     return made
 
 
-MAKERS = (voc, cityscapes, coco, labelme, carvana, isic, mattes, cutouts, stack, splits, colors)
+MAKERS = (voc, cityscapes, coco, labelme, carvana, isic, mattes, cutouts, stack, nuclei, splits, colors)

@@ -68,7 +68,7 @@ def _by_files(files: Files) -> Found | None:
     first = next((pair for pair in match.pairs), None)
     if first is not None:
         shown = " and ".join(str(path.relative_to(files.root)) for path in (first.image.path, *first.masks[:1]))
-        found.said.append(f"pairs: {match.rule.text()}, such as {shown}")
+        found.said.append(f"pairs: {match.rule}, such as {shown}")
     if match.guess:
         found.guesses.append(match.guess)
     parts = [mask for pair in match.pairs for mask in pair.masks[1:]]

@@ -67,7 +67,7 @@ class Pair(NamedTuple):
 class Match:
     """The result of `match`."""
 
-    rule: Rule
+    rule: str  # which image and mask belong together, in words
     pairs: list[Pair]
     images: list[Path] = field(default_factory=list)  # without a mask
     masks: list[Path] = field(default_factory=list)  # without an image
@@ -110,9 +110,36 @@ def match(files: Files) -> Match | None:
     images, masks, guess = roles([place(path, files.root) for path in files.images])
     if not images or not masks:
         return None
+    if shared := _by_folder(images, masks):
+        return shared
     counts = {rule: _count(rule, images, masks) for rule in _rules(images, masks)}
     best = max(counts, key=lambda rule: (counts[rule], _preference(rule)), default=None)
     return _apply(best, images, masks, guess) if best is not None and any(counts[best]) else None
+
+
+def _by_folder(images: Sequence[Place], masks: Sequence[Place]) -> Match | None:
+    """Pairs the one image of each folder with all masks in it, as in the 2018 Data Science Bowl; None if not so.
+
+    That is clear only if some image has several masks.
+    """
+    of_folder = {(each.split, each.group): each for each in images if each.group}
+    if len(of_folder) < len(images):
+        return None
+    found: dict[Place, list[Path]] = {}
+    for mask in masks:
+        if (image := of_folder.get((mask.split, mask.group))) is None:
+            return None
+        found.setdefault(image, []).append(mask.path)
+    if all(len(paths) == 1 for paths in found.values()):
+        return None
+    pairs = [Pair(_out_of(image), image.stem, tuple(sorted(paths))) for image, paths in found.items()]
+    without = [image.path for image in images if image not in found]
+    return Match("the image and all masks of a folder", sorted(pairs, key=lambda pair: pair.name), without)
+
+
+def _out_of(image: Place) -> Place:
+    """The image without the folder that has its name, which is no breed."""
+    return image._replace(group=image.group[:-1]) if image.group[-1] == image.stem else image
 
 
 def roles(places: Sequence[Place]) -> tuple[list[Place], list[Place], str]:
@@ -227,7 +254,7 @@ def _apply(rule: Rule, images: Sequence[Place], masks: Sequence[Place], guess: s
     ]
     paired = {pair.image.path for pair in pairs}
     return Match(
-        rule,
+        rule.text(),
         pairs,
         [each.path for each in images if each.path not in paired],
         [each.path for each in masks if each.path not in used],
