@@ -6,8 +6,10 @@ import argparse
 import time
 from collections import Counter
 
+from petseg.audit import duplicates
+from petseg.audit.findings import count, verb
 from petseg.config import stage
-from petseg.data import empty_masks, layout, pack, packed, splits
+from petseg.data import copies, empty_masks, layout, pack, packed, splits
 from petseg.runtime import errors, files, machine
 
 
@@ -18,13 +20,25 @@ def main() -> None:
     with files.atomic_folder(packed.PACKED) as part:
         with stage.for_stage("split", "image_size") as p:
             trainval, test = layout.check(layout.RAW)
-            assignments = splits.split(trainval, test, p.split.rule, p.split.seed)
+            divided = splits.split(trainval, test, p.split.rule, p.split.seed)
+            assignments = splits.exclude(divided, p.split.exclude)
+            if p.split.group == "duplicates":
+                groups = duplicates.find_groups(layout.RAW, machine.workers())
+                assignments = splits.keep_together(assignments, groups)
             sizes = pack.pack(layout.RAW, assignments, p.image_size, part, machine.workers())
             note = empty_masks.check(part, assignments)
+            leaks = copies.crossing(part, assignments)
         splits.write_table(assignments, sizes, splits.TABLE)
     counts = Counter(name for _, name in assignments)
     listed = ", ".join(f"{counts[name]} {name}" for name in splits.SPLITS)
     print(f"split: {listed}, packed at {p.image_size} x {p.image_size} in {time.perf_counter() - start:.1f} s")
+    if left_out := len(divided) - len(assignments):
+        print(f"split: {left_out} left out, by split.exclude or as copies of test images")
+    if leaks:
+        print(
+            f"split: {count(leaks, 'photograph')} {verb(leaks, 'is', 'are')} in more than one split "
+            f"({', '.join(leaks[0])}); `petseg audit` lists all copies, split.group=duplicates keeps each in one split"
+        )
     if note:
         print(f"split: {note}; they are scored apart, see docs/evaluation.md")
 

@@ -215,6 +215,14 @@ def test_ctrl_c_ends_a_command_with_the_status_of_the_signal(project):
     assert done.stderr.startswith("error: stopped by SIGINT")
 
 
+@pytest.mark.parametrize("command", ["export onnx", "export html", "predict photo.jpg", "audit", "import --out x"])
+def test_a_file_that_does_not_exist_is_one_sentence(project, command):
+    option = ["gone"] if command.startswith(("audit", "import")) else ["--weights", "gone.safetensors"]
+    error = project.petseg(*command.split(), *option, status=1)
+    assert error.startswith("error: ")
+    assert "gone" in error
+
+
 def test_photographs_are_predicted(project):
     save_photos(project.folder / "my pets", "猫 1.png", "b.jpg")
     save_network(project.folder / "models/unet.safetensors")

@@ -218,6 +218,8 @@ def export_html(
 
         export_command.export_html(weights, out, runtime, overwrite)
 
+    errors.run(main)
+
 
 @app.command()
 def audit(

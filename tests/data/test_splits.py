@@ -99,3 +99,33 @@ def test_table_round_trip(tmp_path):
 def test_a_missing_table(tmp_path):
     with pytest.raises(DataError, match=r"splits\.csv does not exist; run `dvc repro split`"):
         splits.read_table(tmp_path / "splits.csv")
+
+
+def assigned(**splits_of: list[str]) -> list[Assignment]:
+    return [Assignment(Entry(name, "pug", "dog"), split) for split, listed in splits_of.items() for name in listed]
+
+
+def test_excluded_images_are_left_out_and_the_others_keep_their_splits():
+    trainval, test = entries({"pug": 23}), entries({"pug": 3}, first=100)
+    divided = splits.split(trainval, test, "report", seed=0)
+    kept = splits.exclude(divided, ["pug_0", "pug_5", "pug_101"])
+    assert kept == [each for each in divided if each.entry.name not in ("pug_0", "pug_5", "pug_101")]
+    assert names(kept, "valid") == ["pug_10", "pug_20"]
+
+
+def test_an_excluded_image_must_exist_and_leave_others():
+    divided = assigned(train=["pug_1", "pug_2"], valid=["pug_3"], test=["pug_4"])
+    with pytest.raises(DataError, match=r"pug_22, but no image has this name; the nearest name is pug_2\."):
+        splits.exclude(divided, ["pug_22"])
+    with pytest.raises(DataError, match="leaves no image in the valid split"):
+        splits.exclude(divided, ["pug_3"])
+
+
+def test_a_group_is_in_one_split_and_the_test_split_stays():
+    divided = assigned(train=["a", "b", "c", "d"], valid=["e", "f", "g"], test=["h", "i", "j"])
+    groups = [("a", "h"), ("b", "e"), ("f", "i", "c"), ("i", "j")[:1]]
+    kept = splits.keep_together(divided, groups)
+    assert names(kept, "train") == ["b", "d", "e"]
+    assert names(kept, "valid") == ["g"]
+    assert names(kept, "test") == ["h", "i", "j"]
+    assert splits.keep_together(divided, [("a", "b"), ("h", "j")]) == divided

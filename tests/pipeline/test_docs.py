@@ -61,6 +61,9 @@ def run_command(project, line):
         assert started.end()[0] == 0
         return
     project.run("sh", "-c", shlex.join(words).replace("'&&'", "&&"))
+    if words[:2] == ["petseg", "export"]:
+        suffix = "html" if words[2] == "html" else "onnx"
+        assert any(project.folder.rglob(f"*.{suffix}")), f"`{line}` wrote nothing"
 
 
 def test_the_commands_work_one_after_the_other(used):

@@ -5,12 +5,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
-from petseg.audit import cache, similarity
+from petseg.audit import cache, samples, scan, similarity
 from petseg.audit.facts import read_photo, read_trimap
 from petseg.audit.findings import NOTE, WARNING, Finding, Item, count, verb
 from petseg.audit.samples import Sample
@@ -54,23 +55,23 @@ class Pair:
         return bool(self.dice) and self.dice["foreground"] < COPIED
 
 
-def find(samples: Sequence[Sample], scan: Scan, known: cache.Cache, workers: int) -> list[Pair]:
+def find(listed: Sequence[Sample], scanned: Scan, known: cache.Cache, workers: int) -> list[Pair]:
     """Finds all pairs; of images that are exactly equal, the first is paired with each of the others.
 
     The result is remembered for a set of equal files.
     """
-    names = "".join(f"{sample.name} {key}\n" for sample, key in zip(samples, scan.keys, strict=True))
+    names = "".join(f"{sample.name} {key}\n" for sample, key in zip(listed, scanned.keys, strict=True))
     set_key = f"pairs {hashlib.sha256(names.encode()).hexdigest()}"
     if (remembered := known.read_list(set_key)) is not None:
         return [Pair(**values) for values in remembered]
-    readable = [sample for sample in samples if not scan.facts[sample.name].image_error]
+    readable = [sample for sample in listed if not scanned.facts[sample.name].image_error]
     equal: dict[str, list[Sample]] = defaultdict(list)
     for sample in readable:
-        equal[scan.facts[sample.name].pixels].append(sample)
+        equal[scanned.facts[sample.name].pixels].append(sample)
     whole = Candidate(0, 0, False, similarity.WINDOWS[0])
     tasks = [(group[0], other, whole, True) for group in equal.values() for other in group[1:]]
-    tasks += _search([group[0] for group in equal.values()], scan, workers)
-    usable = frozenset(sample.name for sample in samples if scan.facts[sample.name].usable)
+    tasks += _search([group[0] for group in equal.values()], scanned, workers)
+    usable = frozenset(sample.name for sample in listed if scanned.facts[sample.name].usable)
     with pool.in_order(functools.partial(_verify, usable=usable), tasks, workers, PAIRS) as results:
         bar = tqdm(results, "comparing duplicates", len(tasks), unit=" pairs", disable=None, leave=False)
         pairs = sorted((pair for pair in bar if pair is not None), key=lambda pair: (pair.first, pair.second))
@@ -78,16 +79,27 @@ def find(samples: Sequence[Sample], scan: Scan, known: cache.Cache, workers: int
     return pairs
 
 
+def find_groups(folder: Path, workers: int) -> list[tuple[str, ...]]:
+    """Returns the names of the images in a folder that show the same photograph, see `groups`.
+
+    Raises:
+        DataError: as `samples.find`.
+    """
+    data = samples.find(folder)
+    with cache.opened() as known:
+        return groups(find(data.samples, scan.scan(data.samples, known, workers), known, workers))
+
+
 Task = tuple[Sample, Sample, Candidate, bool]  # the last: whether the pixels are known to be equal
 
 
-def _search(samples: list[Sample], scan: Scan, workers: int) -> list[Task]:
+def _search(listed: list[Sample], scanned: Scan, workers: int) -> list[Task]:
     """The pairs that may be duplicates, each once, by the tiny pictures."""
-    contrasts = [float(scan.facts[sample.name].thumb.std()) for sample in samples]
-    samples = [each for each, contrast in zip(samples, contrasts, strict=True) if contrast >= similarity.FLAT]
-    if len(samples) < 2:
+    contrasts = [float(scanned.facts[sample.name].thumb.std()) for sample in listed]
+    listed = [each for each, contrast in zip(listed, contrasts, strict=True) if contrast >= similarity.FLAT]
+    if len(listed) < 2:
         return []
-    thumbs = np.stack([scan.facts[sample.name].thumb for sample in samples])
+    thumbs = np.stack([scanned.facts[sample.name].thumb for sample in listed])
     whole, windows = similarity.hashes(thumbs)
     compare = functools.partial(similarity.nearest, windows=windows)
     with pool.in_order(compare, list(similarity.blocks(whole, BLOCK)), workers) as results:
@@ -100,7 +112,7 @@ def _search(samples: list[Sample], scan: Scan, workers: int) -> list[Task]:
         key = tuple(sorted((candidate.first, candidate.second)))
         if correlation >= similarity.THUMBS_AGREE and correlation > best.get(key, (0.0,))[0]:
             best[key] = correlation, candidate
-    return [(samples[each.first], samples[each.second], each, False) for _, each in best.values()]
+    return [(listed[each.first], listed[each.second], each, False) for _, each in best.values()]
 
 
 def _verify(task: Task, usable: frozenset[str]) -> Pair | None:
@@ -180,9 +192,9 @@ def groups(pairs: Iterable[Pair]) -> list[tuple[str, ...]]:
     return sorted(distinct, key=lambda group: (-len(group), group))
 
 
-def findings(samples: Sequence[Sample], pairs: Sequence[Pair]) -> list[Finding]:
+def findings(listed: Sequence[Sample], pairs: Sequence[Pair]) -> list[Finding]:
     """What the pairs mean for the splits, and for the score that can be reached."""
-    split_of = {sample.name: sample.split for sample in samples}
+    split_of = {sample.name: sample.split for sample in listed}
     linked = groups(pairs)
     leaks = [group for group in linked if len({split_of[name] for name in group}) > 1]
     inside = [group for group in linked if group not in leaks]

@@ -90,21 +90,21 @@ def find(folder: Path | None) -> DataSet:
 
 
 def _official(raw: Path, use_table: bool) -> list[Sample]:
-    """The listed images of the official layout; data/splits.csv, if it exists and is used, divides trainval."""
+    """The listed images of the official layout, or those of data/splits.csv, with their splits, if it is used."""
     from petseg.data import splits  # imports pandas, which worker processes do not need
 
     trainval, test = layout.read_lists(raw)
-    split_of = {}
+    listed = [(entry, TRAINVAL) for entry in trainval] + [(entry, TEST) for entry in test]
     if use_table and splits.TABLE.is_file():
         rows = splits.read_table()
         split_of = dict(zip(rows["name"], rows["split"], strict=True))
-    listed = [(entry, TRAINVAL) for entry in trainval] + [(entry, TEST) for entry in test]
+        listed = [(entry, split_of[entry.name]) for entry, _ in listed if entry.name in split_of]
     return [
         Sample(
             name=entry.name,
             image=layout.image_path(raw, entry.name),
             mask=layout.trimap_path(raw, entry.name),
-            split=split_of.get(entry.name, split),
+            split=split,
             breed=entry.breed,
             trimap=True,
         )

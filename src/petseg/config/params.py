@@ -44,10 +44,17 @@ class DataParams(Section):
 
 
 class SplitParams(Section):
-    """The section `split`: how trainval.txt is divided into train and valid."""
+    """The section `split`: how the images are divided into train, valid and test."""
 
     rule: Literal["report", "stratified"]
     seed: Seed
+    exclude: tuple[str, ...]
+    group: Literal["none", "duplicates"]
+
+    @field_validator("exclude", mode="before")
+    @classmethod
+    def _accept_list(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
 
 
 class EvaluateParams(Section):

@@ -1,5 +1,6 @@
 """The assignment of images to train, valid and test, and data/splits.csv, which records it."""
 
+import difflib
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +49,51 @@ def split(trainval: Sequence[Entry], test: Sequence[Entry], rule: str, seed: int
     assignments = [Assignment(entry, "valid" if entry in valid else "train") for entry in trainval]
     assignments += [Assignment(entry, "test") for entry in test]
     return sorted(assignments, key=lambda assignment: SPLITS.index(assignment.split))
+
+
+def exclude(assignments: Sequence[Assignment], names: Iterable[str]) -> list[Assignment]:
+    """Leaves images out; all others stay in their splits.
+
+    Raises:
+        DataError: an image of this name does not exist, or a split would be empty.
+    """
+    names = set(names)
+    existing = [assignment.entry.name for assignment in assignments]
+    for name in sorted(names.difference(existing)):
+        near = difflib.get_close_matches(name, existing, n=1)
+        hint = f"the nearest name is {near[0]}" if near else "names are written without suffix, as in data/splits.csv"
+        raise DataError(f"split.exclude names {name}, but no image has this name; {hint}.")
+    return _nonempty([each for each in assignments if each.entry.name not in names], "split.exclude")
+
+
+def keep_together(assignments: Sequence[Assignment], groups: Iterable[Sequence[str]]) -> list[Assignment]:
+    """Keeps each group of images within one split, without any change of the test split.
+
+    Train and valid lose the images that have a copy in test. A group in train and valid becomes part of train.
+
+    Args:
+        assignments: train first, as `split` returns them.
+        groups: names of images that belong together; no name is in two groups.
+
+    Raises:
+        DataError: a split would be empty.
+    """
+    split_of = {assignment.entry.name: assignment.split for assignment in assignments}
+    for group in groups:
+        found = {split_of[name] for name in group}
+        if len(found) > 1:
+            target = None if "test" in found else "train"
+            split_of |= {name: target for name in group if split_of[name] != "test"}
+    kept = [each._replace(split=split_of[each.entry.name]) for each in assignments if split_of[each.entry.name]]
+    return _nonempty(sorted(kept, key=lambda each: SPLITS.index(each.split)), "split.group=duplicates")
+
+
+def _nonempty(assignments: list[Assignment], cause: str) -> list[Assignment]:
+    """Returns its argument; raises DataError if a split has no image."""
+    for name in SPLITS:
+        if all(assignment.split != name for assignment in assignments):
+            raise DataError(f"{cause} leaves no image in the {name} split; add images, or leave out fewer.")
+    return assignments
 
 
 def write_table(assignments: Sequence[Assignment], sizes: Iterable[tuple[int, int]], path: str | Path = TABLE) -> None:
