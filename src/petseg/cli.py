@@ -56,6 +56,7 @@ def petseg(
       petseg recipe run laptop       train and evaluate one of them
       petseg predict photo.jpg       cut the pet out of a photograph
       petseg audit                   check the data set
+      petseg results                 list all experiments and their scores
       petseg recipe run --help       more about a command
     """
 
@@ -299,6 +300,45 @@ def import_data(
 
     options = command.Options(pet, tuple(colors), threshold, masks)
     errors.run(lambda: command.run(source, out, options, dry_run))
+
+
+@app.command()
+def results(
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Order by unet, resnet34_unet, seconds, a parameter such as lr or a score such as unet.iou; scores "
+            "from the best. A minus reverses: --sort=-seconds.",
+        ),
+    ] = "",
+    where: Annotated[
+        list[str],
+        typer.Option(metavar="CONDITION", help="Show only these, such as 'lr<1e-3', 'name=laptop-*'; can be repeated."),
+    ] = [],  # noqa: B006, Typer copies it
+    all_scores: Annotated[
+        bool, typer.Option("--all", help="Show every score of each network, and each seed on its own.")
+    ] = False,
+    md: Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull request.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all numbers, one line per experiment.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print all numbers and parameters.")] = False,
+) -> None:
+    """List all experiments: what differs from HEAD, test Dice of each network, seconds of training.
+
+    Experiments that differ only in their seed are one line: mean ± standard deviation, and their number n. `code` and
+    `data` mark experiments with other code or images than HEAD. Everything is read from git; the seconds are in DVC's
+    cache, and missing where that is.
+
+    
+    Examples:
+      petseg results --sort unet
+      petseg results --where 'lr<1e-3' --where optimizer.name=adam
+      petseg results --md
+    """
+    from petseg.experiments import results_command
+
+    form = [name for name, wanted in (("md", md), ("csv", csv), ("json", json)) if wanted]
+    errors.run(lambda: results_command.run(sort, where, all_scores, form))
 
 
 @recipe.callback()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from petseg.runtime.errors import PetsegError
 
+_FAILED = re.compile(r"dvc-exp:[0-9a-f]+:[0-9a-f]+:([^:]+)")
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38,62})/(.+)")
 
 
@@ -76,6 +77,33 @@ def read(sha: str, path: str) -> str | None:
         return None
 
 
+def read_many(wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str | None]:
+    """Returns the texts of many files by (sha, path), None for a file that the commit does not have; see `read`.
+
+    One git process reads them all: one each took 4 ms, 1 s for the files of 50 experiments.
+    """
+    request = "".join(f"{sha}:./{path}\n" for sha, path in wanted)
+    answer, start, found = _run(["cat-file", "--batch"], request.encode()), 0, {}
+    for each in wanted:
+        end = answer.index(b"\n", start)
+        kind, size = answer[start:end].split(b" ")[-2:]
+        start, found[each] = end + 1, None
+        if kind == b"blob":
+            end = start + int(size)
+            start, found[each] = end + 1, answer[start:end].decode("utf-8", "replace")
+    return found
+
+
+def failed() -> list[str]:
+    """Returns the names of queued experiments that failed, as DVC keeps them in a stash; unnamed ones are left out."""
+    try:
+        stash = git("reflog", "show", "--format=%gs", "refs/exps/celery/failed")
+    except GitError:  # none ever failed
+        return []
+    names = [match[1] for match in map(_FAILED.search, stash.splitlines()) if match]
+    return list(dict.fromkeys(names))
+
+
 class GitError(PetsegError):
     """A git command failed."""
 
@@ -87,12 +115,16 @@ def git(*arguments: str) -> str:
         GitError: it failed; outside a repository the sentence says so.
         PetsegError: git is not installed.
     """
+    return _run(arguments).decode("utf-8", "replace")
+
+
+def _run(arguments: Sequence[str], stdin: bytes | None = None) -> bytes:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False)
+        done = subprocess.run(["git", *arguments], input=stdin, capture_output=True, check=False)
     except FileNotFoundError:
         raise PetsegError("git is not installed, but experiments are read from it; install git.") from None
     if done.returncode:
-        raise GitError(_explain(done.stderr, arguments))
+        raise GitError(_explain(done.stderr.decode("utf-8", "replace"), arguments))
     return done.stdout
 
 
