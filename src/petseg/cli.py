@@ -322,6 +322,10 @@ def results(
     md: Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull request.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print all numbers, one line per experiment.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print all numbers and parameters.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write one page with charts and a table to filter, which works offline."),
+    ] = None,
 ) -> None:
     """List all experiments: what differs from HEAD, test Dice of each network, seconds of training.
 
@@ -334,11 +338,12 @@ def results(
       petseg results --sort unet
       petseg results --where 'lr<1e-3' --where optimizer.name=adam
       petseg results --md
+      petseg results --html experiments.html
     """
     from petseg.experiments import results_command
 
     form = [name for name, wanted in (("md", md), ("csv", csv), ("json", json)) if wanted]
-    errors.run(lambda: results_command.run(sort, where, all_scores, form))
+    errors.run(lambda: results_command.run(sort, where, all_scores, form, html))
 
 
 @recipe.callback()

@@ -114,11 +114,15 @@ def _holds(own: Any, sign: str, other: Any) -> bool:
     return equal != (sign == "!=")
 
 
-def fold(entries: Sequence[Entry]) -> list[Row]:
-    """Joins experiments that differ in their seed alone; of several with one seed, which are equal, only the first."""
+def fold(entries: Sequence[Entry], keep_equal: bool = False) -> list[Row]:
+    """Joins experiments that differ in their seed alone.
+
+    Of several with one seed, which are equal, only the first is kept, unless `keep_equal`.
+    """
     groups: dict[str, dict[str, Entry]] = {}
     for each in entries:
-        groups.setdefault(each.same, {}).setdefault(json.dumps(each.params.get(SEED)), each)
+        seed = each.sha if keep_equal else json.dumps(each.params.get(SEED))
+        groups.setdefault(each.same, {}).setdefault(seed, each)
     return [Row(tuple(group.values())) for group in groups.values()]
 
 

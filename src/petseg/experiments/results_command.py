@@ -3,16 +3,20 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from petseg.experiments import query, table
 from petseg.experiments.collect import collect
 from petseg.experiments.query import Row
+from petseg.runtime import files
 from petseg.runtime.errors import PetsegError
 
 FORMATS = ("md", "csv", "json")
 
 
-def run(column: str, conditions: Sequence[str], all_scores: bool, form: Sequence[str]) -> None:
+def run(
+    column: str, conditions: Sequence[str], all_scores: bool, form: Sequence[str], page: Path | None = None
+) -> None:
     """Prints a table of all experiments, and on stderr what is missing in it.
 
     Args:
@@ -20,6 +24,7 @@ def run(column: str, conditions: Sequence[str], all_scores: bool, form: Sequence
         conditions: which experiments to show, see `query.where`.
         all_scores: every score of each network, and repetitions one by one.
         form: at most one of FORMATS; none is text.
+        page: write a page here instead.
 
     Raises:
         PetsegError: outside a repository, more than one format, unknown key, or nothing to show.
@@ -36,6 +41,11 @@ def run(column: str, conditions: Sequence[str], all_scores: bool, form: Sequence
             if entries
             else "There are no results yet; `dvc repro` or `dvc exp run` makes some."
         )
+    if page:
+        from petseg.experiments import results_page  # imports matplotlib, which takes a while
+
+        files.write_text(page, results_page.render(shown, problems))
+        return print(f"Open {page} in a browser: it shows {len(shown)} experiments, HEAD included.")
     single = all_scores or any(each in ("csv", "json") for each in form)
     rows = [Row((each,)) for each in shown] if single else query.fold(shown)
     rows = query.sort(rows, column, query.keys(entries)) if column else rows
