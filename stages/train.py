@@ -19,7 +19,7 @@ from petseg.config.networks import NETWORKS
 from petseg.config.params import TRAINING_KEYS, Params
 from petseg.data import fingerprint, packed
 from petseg.evaluation import calibration
-from petseg.models import weights
+from petseg.models import pretrained, weights
 from petseg.runtime import device_locks, errors, files, launch, machine, provenance
 from petseg.training import distributed, loop, seeding, session
 from petseg.training.state import EpochRow
@@ -42,7 +42,7 @@ def train(name: str, params: Params) -> None:
     data_sha256 = fingerprint.training_data(packed.PACKED)
     seeding.seed_everything(training.seed, training.deterministic)
     network = models.build(name, params)
-    start_sha256 = weights.load_start(network, training)
+    start_sha256 = weights.load_start(network, training) or pretrained.load_encoder(network, training)
     dataset = TrainDataset(
         *packed.load_split("train", size=training.image_size), training.augment, training.seed, training.cutmix
     )
@@ -66,7 +66,7 @@ def train(name: str, params: Params) -> None:
         weights.save(weights.output(name), state.best_weights, record)
         scores |= {"temperature": temperature, "parameters": models.count_parameters(network)}
         files.write_json(f"metrics/train_{name}.json", {name: scores})
-        facts |= {"start_sha256": start_sha256, "commit": commit}
+        facts |= {"start_sha256": start_sha256, "encoder": training.encoder, "commit": commit}
         files.write_json(f"models/{name}.run.json", machine.describe(plan.device) | facts)
         print(f"{name}: best valid Dice {valid_dice:.4f} in epoch {scores['epoch']}, {state.seconds:.0f} s")
 

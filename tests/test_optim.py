@@ -95,6 +95,36 @@ def test_a_changed_rate_is_used_by_the_next_step(changes):
     assert torch.equal(weights(network), before)
 
 
+class Encoded(nn.Module):
+    """A stem and an encoder of one layer each, and a head."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.encoder, self.head = (nn.Linear(3, 3) for _ in range(3))
+
+    def forward(self, x):
+        return self.head(self.encoder(self.stem(x)))
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+def test_the_encoder_has_a_lower_learning_rate_or_none(name):
+    def change(freeze, **options):
+        network = Encoded()
+        params = OptimizerParams(name=name, momentum=0.0, weight_decay=0.1, decay="decoupled")
+        optimizer = optim.build(network, params, LR, **options)
+        optim.set_lr(optimizer, LR, freeze)
+        before = {key: value.clone() for key, value in network.state_dict().items()}
+        list(descend(network, optimizer, 1))
+        return {key: value - before[key] for key, value in network.state_dict().items()}
+
+    plain, slow, frozen = change(False), change(False, encoder_lr=0.1), change(True)
+    for key, value in plain.items():
+        inside = not key.startswith("head.")
+        torch.testing.assert_close(slow[key], value * (0.1 if inside else 1), rtol=1e-4, atol=1e-7)
+        assert torch.equal(frozen[key], value * (0 if inside else 1))
+
+
 def test_constant_and_cosine():
     assert rates(schedule_of("constant", 3, 2), 3, 2) == [LR] * 6
     cosine = theirs(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, T_max=7), 7)

@@ -11,27 +11,44 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from petseg.config.training import OptimizerParams, ScheduleParams
 
+ENCODER = ("stem.", "encoder.")  # beginnings of the names of an encoder's parameters
 
-def build(network: nn.Module, params: OptimizerParams, lr: float) -> Optimizer:
+
+def build(network: nn.Module, params: OptimizerParams, lr: float, encoder_lr: float = 1.0) -> Optimizer:
     """Adam (Kingma, Ba 2015) or SGD with momentum (Sutskever et al. 2013), over all parameters of `network`.
 
     Weight decay is L2 (weight_decay * w is added to the gradient) or decoupled (lr * weight_decay * w is subtracted
     from the weights: AdamW and SGDW, Loshchilov, Hutter 2019). `fused` makes an update one kernel, on CPU and GPU.
+
+    Args:
+        lr: the learning rate until `set_lr` is called.
+        encoder_lr: factor of the learning rate of the encoder, see `ENCODER`.
     """
+    groups = _parameter_groups(network, encoder_lr)
     decay, decoupled = params.weight_decay, params.decay == "decoupled"
     if params.name == "adam":
-        return (AdamW if decoupled else Adam)(network.parameters(), lr=lr, weight_decay=decay, fused=True)
+        return (AdamW if decoupled else Adam)(groups, lr=lr, weight_decay=decay, fused=True)
     l2 = 0.0 if decoupled else decay
-    optimizer = SGD(network.parameters(), lr=lr, momentum=params.momentum, weight_decay=l2, fused=True)
+    optimizer = SGD(groups, lr=lr, momentum=params.momentum, weight_decay=l2, fused=True)
     if decoupled and decay:
         optimizer.register_step_pre_hook(lambda optimizer, *_: _decay_weights(optimizer, decay))
     return optimizer
 
 
-def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Sets the learning rate of all parameters."""
+def _parameter_groups(network: nn.Module, encoder_lr: float) -> list[dict[str, Any]]:
+    """The parameters of the encoder and all others, without empty groups."""
+    encoder, others = [], []
+    for name, parameter in network.named_parameters():
+        (encoder if name.startswith(ENCODER) else others).append(parameter)
+    groups = [{"params": others, "factor": 1.0}, {"params": encoder, "factor": encoder_lr, "is_encoder": True}]
+    return [group for group in groups if group["params"]]
+
+
+def set_lr(optimizer: Optimizer, lr: float, freeze_encoder: bool = False) -> None:
+    """Sets the learning rate of all parameters, that of the encoder times its factor, or to 0."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        frozen = freeze_encoder and group.get("is_encoder", False)
+        group["lr"] = 0.0 if frozen else lr * group["factor"]
 
 
 @torch.no_grad()

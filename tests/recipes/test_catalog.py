@@ -60,12 +60,12 @@ def test_the_head_of_a_recipe_gives_score_and_cost(name):
 
 def test_the_table_has_a_line_for_each_recipe_and_fits_a_terminal(file):
     header, default, *others = catalog.table(file).splitlines()
-    assert header.split()[:3] == ["name", "data", "size"]
+    assert header.split()[:3] == ["name", "size", "width"]
     assert default.split()[0] == "default"
     assert [line.split()[0] for line in others] == NAMES
-    assert {"a", "b", "c", "d", "laptop", "oxford"} <= set(NAMES)
+    assert {"a", "b", "c", "d", "laptop", "oxford", "pretrained"} <= set(NAMES)
     d = next(line for line in others if line.startswith("d "))
-    assert d.split()[1:7] == ["oxford", "256", "64", "300", "20/60", "0.001"]
+    assert d.split()[1:6] == ["256", "64", "300", "20/60", "0.001"]
     assert d.endswith(head("d").splitlines()[0].removeprefix("#"))
     start = header.index("description")
     assert all(line[start - 2 : start] == "  " and line[start] != " " for line in (default, *others))
@@ -92,7 +92,7 @@ def test_default_is_what_is_committed(file):
     committed = file.read_text()
     catalog.apply("d", file)
     assert catalog.show("default", file) == committed.rstrip("\n")
-    assert catalog.table(file).splitlines()[1].split()[1] == "synthetic"
+    assert catalog.table(file).splitlines()[1].split()[1] == "64"
     assert "- image_size: 64 " in catalog.show("a", file)  # compared with the commit, not with recipe d
     catalog.apply("default", file)
     assert file.read_text() == committed

@@ -3,6 +3,7 @@
 import pytest
 
 from petseg.config import params
+from petseg.config.networks import FINE_TUNING
 from support.paths import COMMITTED
 
 # Choices of the machine, which no report makes.
@@ -121,8 +122,9 @@ def test_recipe_has_the_values_of_its_report(report, network):
     used = params.load(COMMITTED, recipe=report).training(network).flat()
     assert {key: used[key] for key in reported} == reported
     # A value that the report does not give must be one without an effect, or the seed.
-    assert used["start"] is None  # trained from scratch
-    idle = {"seed", "start", "optimizer.momentum", "optimizer.decay", "schedule.patience", "schedule.factor"}
+    assert (used["start"], used["encoder"]) == (None, None)  # trained from scratch
+    assert (used["encoder_lr"], used["encoder_frozen"]) == (1, 0)
+    idle = {"seed", *FINE_TUNING, "optimizer.momentum", "optimizer.decay", "schedule.patience", "schedule.factor"}
     idle |= {"loss.dice_over", "loss.smooth"} if used["loss.dice"] == 0 else set()
     bilinear = used["upsampling"] == "bilinear" or used.get("head") == "bilinear" or used.get("last_step") == "stem"
     idle |= set() if bilinear else {"align_corners"}
@@ -135,7 +137,7 @@ def test_recipe_trains_and_scores_on_the_reports_data(report):
     assert (p.data.source, p.split.rule, p.evaluate.flips) == ("oxford", "report", False)
 
 
-@pytest.mark.parametrize("recipe", ["a", "b", "c", "d", "laptop", "oxford"])
+@pytest.mark.parametrize("recipe", ["a", "b", "c", "d", "laptop", "oxford", "pretrained"])
 def test_recipes_for_a_gpu_train_in_bf16(recipe):
     expected = "fp32" if recipe == "laptop" else "bf16"
     assert params.load(COMMITTED, recipe=recipe).train.precision == expected

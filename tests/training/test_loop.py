@@ -116,9 +116,9 @@ def test_gradients_are_clipped():
 def test_each_step_has_the_learning_rate_of_the_schedule(monkeypatch):
     used, set_lr = [], optim.set_lr
 
-    def recording(optimizer, lr):
+    def recording(optimizer, lr, freeze_encoder):
         used.append(lr)
-        set_lr(optimizer, lr)
+        set_lr(optimizer, lr, freeze_encoder)
 
     monkeypatch.setattr(optim, "set_lr", recording)
     result, _ = run(epochs=4, lr=1e-2, **{"schedule.name": "one_cycle"})

@@ -15,6 +15,7 @@ Epochs = Annotated[int, Field(ge=1, le=5000)]
 BatchSize = Annotated[int, Field(ge=2, le=1024)]  # batch norm needs two values per channel
 
 SHARED = ("lr", "epochs", "batch_size")  # top-level keys that a network's own section may override
+FINE_TUNING = ("start", "encoder", "encoder_lr", "encoder_frozen")  # initial weights, and how they are trained further
 
 
 class Section(BaseModel):
@@ -70,7 +71,11 @@ class NetworkParams(Section):
     @classmethod
     def architecture_keys(cls) -> list[str]:
         """The keys of `architecture`."""
-        return [key for key in cls.model_fields if key not in (*SHARED, "start")]
+        return [key for key in cls.model_fields if key not in (*SHARED, *FINE_TUNING)]
+
+    def fine_tuning(self) -> dict[str, Any]:
+        """The values of `FINE_TUNING` that this network has."""
+        return {key: getattr(self, key) for key in FINE_TUNING if key in type(self).model_fields}
 
 
 class UNetParams(NetworkParams):
@@ -93,11 +98,28 @@ class ResNet34UNetParams(NetworkParams):
     last_step: Literal["none", "stage1", "stem", "plain"]
     head: Literal["transposed", "bilinear"]
     head_size: Literal[1, 3]
+    encoder: str | None  # imagenet, or path of a weights file of torchvision's ResNet-34
+    encoder_lr: Annotated[float, Field(gt=0, le=1)]
+    encoder_frozen: Annotated[int, Field(ge=0, le=5000)]
 
     @property
     def size_multiple(self) -> int:
         halvings = 4 + self.pool + (self.bottleneck == "halve")  # stem, pool, three stages, bottleneck
         return 2**halvings
+
+    @model_validator(mode="after")
+    def _check_encoder(self) -> "ResNet34UNetParams":
+        if self.encoder is None:
+            return self
+        if self.start is not None:
+            raise ValueError("resnet34_unet.start and resnet34_unet.encoder both name initial weights; set one to null")
+        for key, needed in {"width": 64, "padding": "zeros", "block_stride": 1, "shortcut": 1}.items():
+            if (value := getattr(self, key)) != needed:
+                raise ValueError(
+                    f"resnet34_unet.{key} is {value}, but resnet34_unet.encoder loads weights of torchvision's "
+                    f"ResNet-34, which need {key}: {needed}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_decoder(self) -> "ResNet34UNetParams":

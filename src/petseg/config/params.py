@@ -108,7 +108,7 @@ class Params(Section):
             optimizer=self.optimizer,
             schedule=self.schedule,
             **{key: getattr(self, key) if getattr(own, key) is None else getattr(own, key) for key in SHARED},
-            start=own.start,
+            **own.fine_tuning(),
             **own.architecture(),
         )
 

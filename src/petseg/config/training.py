@@ -103,6 +103,9 @@ class Training(TrainParams):
     optimizer: OptimizerParams
     schedule: ScheduleParams
     start: str | None
+    encoder: str | None = None
+    encoder_lr: float = 1.0
+    encoder_frozen: int = 0
 
     def flat(self) -> dict[str, str | float | bool | None]:
         """Every value under its dotted key: `lr`, `loss.dice` and so on."""

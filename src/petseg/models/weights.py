@@ -33,7 +33,7 @@ class Record:
     Attributes:
         training: parameters of the training, from `Training.flat`: architecture, image size, precision and so on.
         data_sha256: of the packed data, see `petseg.data.fingerprint`.
-        start_sha256: of the weights file that the training started from; None for random weights.
+        start_sha256: of the weights file that the network or its encoder started from; None for random weights.
         temperature: of the network's logits, see `petseg.evaluation.calibration`.
         valid_dice: Dice of these weights on the validation split.
         commit: git commit that last changed the code, with `-dirty` if files differed from it, or `unknown`.

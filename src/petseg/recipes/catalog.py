@@ -30,7 +30,7 @@ from petseg.runtime import files
 from petseg.runtime.errors import ParamsError
 
 PARAMS = Path("params.yaml")
-COLUMNS = ("name", "data", "size", "width", "epochs", "batch", "lr", "description")
+COLUMNS = ("name", "size", "width", "epochs", "batch", "lr", "description")
 
 
 def sources(name: str, overrides: Sequence[str] = (), path: Path = PARAMS) -> list[Source]:
@@ -78,12 +78,11 @@ def table(path: Path = PARAMS) -> str:
 def _row(name: str, path: Path) -> tuple[str, ...]:
     """Values in which the networks differ are joined by a slash, in the order of `NETWORKS`."""
     effective = params.check(sources(name, path=path))
-    description = f"{path} as committed." if name == DEFAULT else _head(name, path)[0].lstrip("# ")
+    description = f"{path}, committed" if name == DEFAULT else _head(name, path)[0].lstrip("# ")
     trainings = [effective.training(network) for network in NETWORKS]
     values = [[f"{getattr(each, key):g}" for each in trainings] for key in ("width", "epochs", "batch_size", "lr")]
     return (
         name,
-        effective.data.source,
         str(effective.image_size),
         *("/".join(dict.fromkeys(each)) for each in values),
         description,

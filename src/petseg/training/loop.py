@@ -56,7 +56,7 @@ def train(
     plan.place(network)
     ema = optim.EMA(network, params.ema)
     model = plan.compile(world.wrap(network))
-    optimizer = optim.build(network, params.optimizer, params.lr)
+    optimizer = optim.build(network, params.optimizer, params.lr, params.encoder_lr)
     schedule = optim.Schedule(params.schedule, params.lr, params.epochs, len(sampler.sizes))
     loss = losses.build(params.loss)
     log = torch.zeros(len(sampler.sizes), 3, dtype=torch.float64, device=plan.device)
@@ -78,7 +78,7 @@ def train(
             size = sampler.sizes[state.step]
             micro_batches = world.micro_batches(size, params.micro_batch)
 
-            optim.set_lr(optimizer, schedule.lr(state.epoch, state.step))
+            optim.set_lr(optimizer, schedule.lr(state.epoch, state.step), state.epoch < params.encoder_frozen)
             optimizer.zero_grad()
             log[state.step] = forward_backward(model, images, masks, micro_batches, loss, plan, world)
             if params.clip is not None:
