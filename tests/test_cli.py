@@ -206,7 +206,8 @@ def test_ctrl_c_ends_a_command_with_the_status_of_the_signal(project):
     probe = """if True:
         import os, signal, sys
         from petseg import cli
-        cli.catalog.table = lambda: os.kill(os.getpid(), signal.SIGINT)
+        from petseg.recipes import catalog
+        catalog.table = lambda: os.kill(os.getpid(), signal.SIGINT)
         sys.argv = ["petseg", "recipe", "list"]
         cli.main()
     """

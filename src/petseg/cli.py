@@ -8,9 +8,7 @@ from typing import Annotated
 import typer
 
 from petseg import __version__
-from petseg.config.overrides import recipe_names
-from petseg.recipes import catalog, run
-from petseg.runtime import errors
+from petseg.runtime import errors  # commands import the rest, so that the others start fast
 
 # Without rich, help and usage errors are plain text that can be searched and piped.
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -34,6 +32,8 @@ def _print_version(wanted: bool) -> None:
 
 
 def _complete_recipe(incomplete: str) -> list[str]:
+    from petseg.config.overrides import recipe_names
+
     return [name for name in recipe_names(Path()) if name.startswith(incomplete)]
 
 
@@ -133,7 +133,7 @@ def predict(
     """
 
     def main() -> None:
-        from petseg.inference import command  # imports torch, which takes seconds
+        from petseg.inference import command
 
         options = command.Options(weights, out, save, threshold, flips, background, format, overwrite)
         command.predict(photos or [], split, index, name, recursive, watch, options)
@@ -185,7 +185,7 @@ def export_onnx(
     """
 
     def main() -> None:
-        from petseg.inference import export_command  # imports torch, which takes seconds
+        from petseg.inference import export_command
 
         export_command.export_onnx(weights, out, half, channels_first, dynamic, overwrite)
 
@@ -215,7 +215,7 @@ def export_html(
     """
 
     def main() -> None:
-        from petseg.inference import export_command  # imports torch, which takes seconds
+        from petseg.inference import export_command
 
         export_command.export_html(weights, out, runtime, overwrite)
 
@@ -370,6 +370,8 @@ def list_recipes() -> None:
     Example:
       petseg recipe list
     """
+    from petseg.recipes import catalog
+
     errors.run(lambda: print(catalog.table()))
 
 
@@ -383,6 +385,8 @@ def show(name: Annotated[str, _NAME]) -> None:
     Example:
       petseg recipe show laptop
     """
+    from petseg.recipes import catalog
+
     errors.run(lambda: print(catalog.show(name)))
 
 
@@ -400,6 +404,8 @@ def apply(
     Example:
       petseg recipe apply laptop && dvc repro
     """
+
+    from petseg.recipes import catalog
 
     def main() -> None:
         catalog.apply(name, force=force)
@@ -434,6 +440,8 @@ def run_recipes(
       petseg recipe run a b c d
       petseg recipe run laptop -S 'seed=range(0,3)'
     """
+    from petseg.recipes import run
+
     errors.run(lambda: run.run(names, overrides))
 
 
