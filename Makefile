@@ -10,12 +10,13 @@ TORCH_SOURCE := $(if $(findstring ://,$(TORCH_INDEX)),--index-url "$(TORCH_INDEX
 
 export TORCH_INDEX # tools/preflight.py reads it
 
-.PHONY: help repro test lint setup preflight
+.PHONY: help repro check test lint setup preflight
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
 help:
 	@echo 'make repro   run the pipeline as params.yaml says: data, both networks, evaluation, report'
+	@echo 'make check   run the committed pipeline again elsewhere, and compare the results (petseg verify)'
 	@echo 'make test    run the tests'
 	@echo 'make lint    check style, formatting, spelling and types'
 	@echo 'make setup   only install the packages into .venv (every other target does it when needed)'
@@ -29,6 +30,9 @@ repro: preflight setup
 	@$(BIN)/petseg doctor --quiet
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/python -m petseg.report.summary
+
+check: setup
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/petseg verify
 
 test: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadgroup

@@ -346,6 +346,31 @@ def results(
     errors.run(lambda: results_command.run(sort, where, all_scores, form, html))
 
 
+@app.command()
+def verify(
+    revision: Annotated[str, typer.Argument(metavar="[REV]", help="A commit, branch or experiment.")] = "HEAD",
+) -> None:
+    """Run a commit again from its data on, and compare the results with the committed ones.
+
+    The run happens in a temporary clone with an empty cache, and takes as long as the first. Every file of metrics,
+    curves, scores and weights is said to have equal bytes, to be within the tolerance, which is what two seeds differ
+    by, or to be different; then the exit status is 1. The project itself is not touched.
+
+    
+    Examples:
+      petseg verify
+      petseg verify wide-1
+    """
+
+    def main() -> None:
+        from petseg.experiments import verify as command
+
+        if not command.verify(revision):
+            raise typer.Exit(1)
+
+    errors.run(main)
+
+
 @recipe.callback()
 def recipes() -> None:
     """List, show, apply and run recipes: named sets of hyperparameters.

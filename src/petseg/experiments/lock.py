@@ -60,9 +60,17 @@ def _cache() -> Path:
 
 def run_facts(outputs: dict[str, str], path: str) -> dict[str, Any]:
     """Returns what a file such as models/unet.run.json says of the machine and the run; empty if it is not cached."""
-    content = cached(outputs[path]) if path in outputs else None
+    return _facts((cached(outputs[path]) if path in outputs else None) or b"{}")
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """Returns the same of a file, empty if there is none."""
+    return _facts(path.read_bytes()) if path.is_file() else {}
+
+
+def _facts(content: bytes) -> dict[str, Any]:
     try:
-        facts = json.loads(content or b"{}")
+        facts = json.loads(content)
     except ValueError:
         facts = {}
     return facts if isinstance(facts, dict) else {}
