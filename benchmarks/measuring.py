@@ -17,15 +17,19 @@ from petseg.runtime import machine, provenance
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def measure(script: Path, what: str, task: dict) -> dict[str, float]:
+def measure(script: Path, what: str, task: dict, limit: float | None = None) -> dict[str, float]:
     """Runs `script --child WHAT TASK` and returns the JSON object in the last line of its output.
 
-    The script imports petseg from its own checkout, whichever one is installed.
+    The script imports petseg from its own checkout, whichever one is installed. A failure, or running longer than
+    `limit` seconds, ends this process.
     """
     command = [sys.executable, str(script), "--child", what, json.dumps(task)]
     paths = [str(script.resolve().parents[1] / "src"), os.environ.get("PYTHONPATH", "")]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{what} in {script} ran longer than {limit:.0f} s")
     if done.returncode != 0:
         sys.exit(f"{what} in {script} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
