@@ -7,8 +7,8 @@ torchrun --standalone --nproc-per-node 4 stages/train.py unet
 import _here  # noqa: F401
 
 import argparse
-import functools
 import sys
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -20,7 +20,7 @@ from petseg.config.params import TRAINING_KEYS, Params
 from petseg.data import fingerprint, packed
 from petseg.evaluation import calibration
 from petseg.models import pretrained, weights
-from petseg.runtime import device_locks, errors, files, launch, machine, provenance
+from petseg.runtime import device_locks, errors, files, launch, machine, progress, provenance, tensorboard
 from petseg.training import distributed, loop, seeding, session
 from petseg.training.state import EpochRow
 
@@ -51,7 +51,7 @@ def train(name: str, params: Params) -> None:
         if world.is_main:
             print(f"{name}: {params.describe(name)}; on {plan}, {world}", flush=True)
             compute.warn_if_emulated(plan)
-        on_epoch = functools.partial(write_history, name, params)
+        on_epoch = record_epochs(name, params) if world.is_main else lambda history: None
         state = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
         facts = {"processes": world.size, "precision": plan.precision, "data_sha256": data_sha256} | state.facts()
         if not world.is_main:
@@ -71,10 +71,21 @@ def train(name: str, params: Params) -> None:
         print(f"{name}: best valid Dice {valid_dice:.4f} in epoch {scores['epoch']}, {state.seconds:.0f} s")
 
 
+def record_epochs(name: str, params: Params) -> Callable[[list[EpochRow]], None]:
+    """Returns what the loop calls after each epoch; raises PetsegError if curves cannot be written for TensorBoard."""
+    write_curves = tensorboard.open_curves(name)
+
+    def on_epoch(history: list[EpochRow]) -> None:
+        write_history(name, params, history)
+        write_curves(history)
+
+    return on_epoch
+
+
 def write_history(name: str, params: Params, history: list[EpochRow]) -> None:
     """Rewrites plots/train/NAME.csv, so that plots can be watched; or warns while params.yaml differs."""
     if change := stage.find_change(params, (*TRAINING_KEYS, name)):
-        print(f"warning: {change}; restore it before the training ends, or its result is lost", file=sys.stderr)
+        progress.message(f"warning: {change}; restore it before the training ends, or its result is lost", sys.stderr)
     else:
         files.write_text(f"plots/train/{name}.csv", pd.DataFrame(history).to_csv(index=False, float_format="%.6g"))
 

@@ -199,22 +199,36 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_shows_a_bar_with_loss_speed_and_time_left(monkeypatch, capsys):
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_terminal_shows_the_epochs_and_a_bar_in_80_columns(name, monkeypatch, capsys):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(progress, "_REFRESH", 0)
-    run(epochs=2)
+    run(name, epochs=2)
     shown = terminal.getvalue()
-    assert re.search(r"unet: +\d+%.*\d/6 \[\d\d:\d\d<\d\d:\d\d", shown)
-    assert re.search(r"epoch 1/2, loss \d\.\d{3}, \d+ images/s", shown)
-    assert capsys.readouterr().out == ""
+    bars = [line for line in re.split(r"[\r\n]", shown) if "|" in line]
+    assert re.fullmatch(rf"{name}: epoch 1/2, loss \d\.\d{{3}}, \d+ images/s \|.+\| \d\d:\d\d<\d\d:\d\d", bars[1])
+    assert re.match(rf"{name}: epoch 2/2, valid Dice 0\.\d{{4}}, best 0\.\d{{4}}", bars[-1])
+    assert max(map(len, bars)) <= 80
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert shown.endswith("\n")  # so that a message afterwards starts on a new line
 
 
-def test_without_a_terminal_there_is_one_line_per_epoch(capsys):
-    run(epochs=2)
+def test_an_error_starts_on_a_line_of_its_own(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with pytest.raises(PetsegError):
+        run(lr=1.0, on_epoch=lambda rows: (_ for _ in ()).throw(PetsegError("stop")))
+    assert terminal.getvalue().endswith("\n")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_there_is_one_line_per_epoch_of_at_most_80_columns(name, capsys):
+    run(name, epochs=2)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["unet: epoch 1/2", "unet: epoch 2/2"]
-    assert all(word in lines[0] for word in ("loss", "valid Dice", "images/s", "min left"))
+    assert [line.split(",")[0] for line in lines] == [f"{name}: epoch 1/2", f"{name}: epoch 2/2"]
+    assert re.match(rf"{name}: epoch 2/2, valid Dice 0\.\d{{4}}, best 0\.\d{{4}}, \d+\.\d min left", lines[1])
+    assert max(map(len, lines)) <= 80
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -81,7 +81,7 @@ def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = catalo
         raise PetsegError("The queue did not start, see above; try again with `dvc queue start`.")
     print(
         "The experiments run in the background. `dvc queue status` lists them, `dvc queue logs NAME --follow` shows "
-        "the output of one, and `dvc exp show` compares the results."
+        "the output of one, and `petseg results` compares them."
     )
 
 

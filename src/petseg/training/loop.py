@@ -65,51 +65,51 @@ def train(
     resumed = checkpointer.resume(state)
     sampler.epoch, sampler.step = state.epoch, state.step
     batches = WaitTimer(loader(dataset, sampler, plan.workers, pin_memory=plan.device.type == "cuda"))
-    progress = Progress(params.network, params.epochs * state.steps, state.steps_done, quiet=not world.is_main)
-    if resumed:
-        finished = state.is_finished(params.epochs, params.patience)
-        progress.say("had already been trained" if finished else f"resumes from {state}")
+    with Progress(params.network, params.epochs * state.steps, state.steps_done, quiet=not world.is_main) as progress:
+        if resumed:
+            finished = state.is_finished(params.epochs, params.patience)
+            progress.say("had already been trained" if finished else f"resumes from {state}")
 
-    while not state.is_finished(params.epochs, params.patience):
-        network.train()
-        for images, masks in islice(batches, state.steps - state.step):
-            state.seconds_waited = batches.seconds
+        while not state.is_finished(params.epochs, params.patience):
+            network.train()
+            for images, masks in islice(batches, state.steps - state.step):
+                state.seconds_waited = batches.seconds
+                checkpointer.maybe_save(state)
+                size = sampler.sizes[state.step]
+                micro_batches = world.micro_batches(size, params.micro_batch)
+
+                optim.set_lr(optimizer, schedule.lr(state.epoch, state.step), state.epoch < params.encoder_frozen)
+                optimizer.zero_grad()
+                log[state.step] = forward_backward(model, images, masks, micro_batches, loss, plan, world)
+                if params.clip is not None:
+                    nn.utils.clip_grad_norm_(network.parameters(), params.clip)
+                optimizer.step()
+                ema.update(state.steps_done)
+
+                state.step, state.images = state.step + 1, state.images + size
+                if progress.advance():
+                    mean = loss.total(log[: state.step]).mean().item()
+                    progress.show(figures(state, state.epoch + 1, params.epochs, mean))
             checkpointer.maybe_save(state)
-            size = sampler.sizes[state.step]
-            micro_batches = world.micro_batches(size, params.micro_batch)
 
-            optim.set_lr(optimizer, schedule.lr(state.epoch, state.step), state.epoch < params.encoder_frozen)
-            optimizer.zero_grad()
-            log[state.step] = forward_backward(model, images, masks, micro_batches, loss, plan, world)
-            if params.clip is not None:
-                nn.utils.clip_grad_norm_(network.parameters(), params.clip)
-            optimizer.step()
-            ema.update(state.steps_done)
+            batch_size = params.micro_batch or params.batch_size
+            row = {"epoch": state.epoch + 1, "lr": schedule.lr(state.epoch, 0)}
+            row |= train_scores(log, sampler.sizes, loss)
+            row |= validate(ema.network, valid, batch_size, loss, plan, world, lambda: checkpointer.maybe_save(state))
+            check_finite(row, params.network)
+            state.history.append(row)
+            if is_better(row, state.best, params.select):
+                state.best, state.best_weights = row, snapshot(ema.network)
+            schedule.end_epoch(row["valid_loss"])
+            state.epoch, state.step = state.epoch + 1, 0
 
-            state.step, state.images = state.step + 1, state.images + size
-            if progress.advance():
-                mean = loss.total(log[: state.step]).mean().item()
-                speed = f"{state.images_per_second:.0f} images/s"
-                progress.show(f"epoch {state.epoch + 1}/{params.epochs}, loss {mean:.3f}, {speed}")
-        checkpointer.maybe_save(state)
+            if world.is_main:
+                on_epoch(state.history)
+            minutes = state.seconds / state.epoch * (params.epochs - state.epoch) / 60
+            shown = figures(state, state.epoch, params.epochs, row["train_loss"])
+            progress.say(*shown[:3], f"{minutes:.1f} min left", *shown[3:])
 
-        batch_size = params.micro_batch or params.batch_size
-        row = {"epoch": state.epoch + 1, "lr": schedule.lr(state.epoch, 0)}
-        row |= train_scores(log, sampler.sizes, loss)
-        row |= validate(ema.network, valid, batch_size, loss, plan, world, lambda: checkpointer.maybe_save(state))
-        check_finite(row, params.network)
-        state.history.append(row)
-        if is_better(row, state.best, params.select):
-            state.best, state.best_weights = row, snapshot(ema.network)
-        schedule.end_epoch(row["valid_loss"])
-        state.epoch, state.step = state.epoch + 1, 0
-
-        if world.is_main:
-            on_epoch(state.history)
-        progress.say_without_bar(summary(row, params.epochs, state))
-
-    checkpointer.save(state)  # should a later part of the stage fail, the training need not be repeated
-    progress.close()
+        checkpointer.save(state)  # should a later part of the stage fail, the training need not be repeated
     return state
 
 
@@ -187,11 +187,10 @@ def is_better(row: EpochRow, best: EpochRow, select: str) -> bool:
     return row[key] > best[key]
 
 
-def summary(row: EpochRow, epochs: int, state: TrainingState) -> str:
-    """One line about an epoch, for people."""
-    minutes = state.seconds / state.epoch * (epochs - state.epoch) / 60
-    return (
-        f"epoch {state.epoch}/{epochs}, loss {row['train_loss']:.3f}, valid loss {row['valid_loss']:.3f}, "
-        f"Dice {row['train_dice']:.4f}, valid Dice {row['valid_dice']:.4f}, {state.images_per_second:.0f} images/s, "
-        f"{minutes:.1f} min left"
-    )
+def figures(state: TrainingState, epoch: int, epochs: int, loss: float) -> list[str]:
+    """What to show of a training, the most important first: the last valid Dice, that of the best epoch, the loss."""
+    shown = [f"epoch {epoch}/{epochs}"]
+    if state.history:
+        last, best = state.history[-1]["valid_dice"], state.best["valid_dice"]
+        shown += [f"valid Dice {last:.4f}", f"best {best:.4f}"]
+    return [*shown, f"loss {loss:.3f}", f"{state.images_per_second:.0f} images/s"]
