@@ -1,0 +1,92 @@
+"""Paired comparison of scores on the same test images, for one training of each side or for several seeds."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from petseg.evaluation.statistics import MIN_IMAGES
+
+
+class Difference(NamedTuple):
+    """How much the first side is better than the second, on the scale of the score.
+
+    Attributes:
+        mean: the mean over images of first - second.
+        low, high: its 95 % interval; NaN for fewer than MIN_IMAGES images.
+        p: two-sided p-value of no difference, consistent with the interval; NaN if there is none.
+        better: share of images on which the first side is better; equal ones count half.
+        images: number of images.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    better: float
+    images: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> Difference:
+    """Compares the scores of two sides on the same images.
+
+    For one seed each, this is the paired t-test over images (Student 1908): it covers the choice of the images and
+    nothing else. For several seeds, images and seeds are random effects. The variance of the mean is the sum of
+
+    - the variance over images of the difference of the means over seeds, divided by the number of images;
+    - for each side the variance over seeds of the mean over images, divided by its number of seeds. A side with one
+      seed is taken to vary as the other.
+
+    Degrees of freedom are those of Welch (1947) and Satterthwaite (1946). Equal seeds are not paired: two
+    experiments with one seed share no random numbers that would make their results similar.
+
+    Args:
+        first: (images,) or (seeds, images).
+        second: the same images in the same order; the number of seeds may differ.
+    """
+    first, second = np.atleast_2d(first), np.atleast_2d(second)
+    change = first.mean(0) - second.mean(0)
+    mean, images = float(change.mean()), len(change)
+    better = float(np.mean((np.sign(change) + 1) / 2))
+    if images < MIN_IMAGES:
+        return Difference(mean, math.nan, math.nan, math.nan, better, images)
+    variance, freedom = _combine([(change.var(ddof=1) / images, images - 1), *_seed_variances(first, second)])
+    error = math.sqrt(variance)
+    half = float(stats.t.ppf(0.975, freedom)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
+    return Difference(mean, mean - half, mean + half, p, better, images)
+
+
+def _seed_variances(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
+    """For each side the variance of its mean by its choice of seeds, and the degrees of freedom; none for one each."""
+    if len(first) == len(second) == 1:
+        return []
+    sides = []
+    for side, other in ((first, second), (second, first)):
+        known = side if len(side) > 1 else other
+        sides.append((float(known.mean(1).var(ddof=1)) / len(side), len(known) - 1))
+    return sides
+
+
+def _combine(variances: Sequence[tuple[float, int]]) -> tuple[float, float]:
+    """The sum of variances, and its approximate degrees of freedom (Satterthwaite 1946)."""
+    total = sum(variance for variance, _ in variances)
+    uncertainty = sum(variance**2 / freedom for variance, freedom in variances)
+    return total, total**2 / uncertainty if uncertainty else variances[0][1]
+
+
+def holm(p: Sequence[float]) -> np.ndarray:
+    """P-values corrected for several comparisons (Holm 1979), in the same order; NaN is left out and stays NaN."""
+    p = np.asarray(p, float)
+    corrected = np.full(p.shape, math.nan)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN comes last
+    factors = np.arange(len(order), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return corrected
