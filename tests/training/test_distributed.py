@@ -120,7 +120,7 @@ def test_the_loss_of_every_step_agrees(results):
 
 def test_all_processes_have_the_same_result_and_only_the_main_process_prints(results):
     (first, printed), *others = results
-    assert all(f"{name}: epoch 5/5, loss" in printed for name in NETWORKS)
+    assert all(f"{name}: epoch 5/5, valid Dice" in printed for name in NETWORKS)
     for other, printed in others:
         assert printed == ""
         for case in cases(len(results)):
