@@ -65,14 +65,12 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
 
 
 def _seed_variances(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
-    """For each side the variance of its mean by its choice of seeds, and the degrees of freedom; none for one each."""
-    if len(first) == len(second) == 1:
-        return []
-    sides = []
-    for side, other in ((first, second), (second, first)):
-        known = side if len(side) > 1 else other
-        sides.append((float(known.mean(1).var(ddof=1)) / len(side), len(known) - 1))
-    return sides
+    """Variances of the difference by the choice of seeds, with their degrees of freedom; none for one seed each."""
+    several = [(side.mean(1), len(side)) for side in (first, second) if len(side) > 1]
+    if len(several) == 1:
+        [(means, seeds)] = several
+        return [(float(means.var(ddof=1)) * (1 / seeds + 1), seeds - 1)]
+    return [(float(means.var(ddof=1)) / seeds, seeds - 1) for means, seeds in several]
 
 
 def _combine(variances: Sequence[tuple[float, int]]) -> tuple[float, float]:
@@ -82,9 +80,9 @@ def _combine(variances: Sequence[tuple[float, int]]) -> tuple[float, float]:
     return total, total**2 / uncertainty if uncertainty else variances[0][1]
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p_values: Sequence[float]) -> np.ndarray:
     """P-values corrected for several comparisons (Holm 1979), in the same order; NaN is left out and stays NaN."""
-    p = np.asarray(p, float)
+    p = np.asarray(p_values, float)
     corrected = np.full(p.shape, math.nan)
     order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN comes last
     factors = np.arange(len(order), 0, -1)
