@@ -9,6 +9,7 @@ from petseg.experiments.agreement import DIFFERENT, EQUAL, WITHIN, Tolerance
 from support import repositories
 from support.repositories import result
 
+BINS = ("unet,raw,0.9,0.9,0.5", "unet,raw,0.5,0.4,0.01\nunet,raw,0.9,0.9,0.49", "unet,raw,0.9,0.5,0.5")
 ALLOWED = Tolerance(0.02, 0.1, "a test")
 
 
@@ -55,6 +56,13 @@ def test_the_note_names_the_number_that_is_farthest_off():
 def test_means_of_the_columns_of_csv_files_and_every_text(second, status):
     first = "name,unet\na,0.9\nb,0.7\n"
     assert agreement.compare("plots/test/scores.csv", first.encode(), second.encode(), ALLOWED).status == status
+
+
+def test_bins_of_a_reliability_diagram_may_be_empty_in_one_run():
+    head = "network,state,confidence,accuracy,share\nunet,raw,0.1,0.1,0.5\n"
+    first, close, far = (f"{head}{bins}\n".encode() for bins in BINS)
+    assert agreement.compare("plots/test/reliability.csv", first, close, ALLOWED).status == WITHIN
+    assert agreement.compare("plots/test/reliability.csv", first, far, ALLOWED).status == DIFFERENT
 
 
 @pytest.mark.parametrize(("lr", "status"), [("0.003", WITHIN), ("0.004", DIFFERENT)])

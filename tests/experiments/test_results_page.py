@@ -13,6 +13,8 @@ from support import repositories
 from support.repositories import result
 from support.webdriver import BROWSERS, ENTER, INSTALLED
 
+pytestmark = pytest.mark.xdist_group("results page")  # they share a browser
+
 DOWN = "\ue015"
 COUNT = 51  # with HEAD
 

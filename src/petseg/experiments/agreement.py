@@ -106,11 +106,15 @@ def _read_csv(*texts: str) -> list[dict[str, Any]]:
     if all(table and "epoch" in table[0] for table in tables):
         shortest = min(map(len, tables))
         tables = [table[:shortest] for table in tables]
-    return [
-        {"rows": str(len(table))} | {key: _column([row[key] for row in table]) for key in table[0]}
-        for table in tables
-        if table
-    ]
+    return [_columns(table) for table in tables if table]
+
+
+def _columns(table: Sequence[dict[str, str]]) -> dict[str, Any]:
+    if "share" in table[0]:  # bins, of which the empty ones are left out: their sums, weighted by share
+        shares = [float(row["share"]) for row in table]
+        numbers = [key for key in table[0] if key not in ("network", "state", "share")]
+        return {key: sum(float(row[key]) * share for row, share in zip(table, shares, strict=True)) for key in numbers}
+    return {"rows": str(len(table))} | {key: _column([row[key] for row in table]) for key in table[0]}
 
 
 def _column(cells: Sequence[str]) -> float | str:

@@ -125,7 +125,7 @@ def _compare(result: Result, folder: Path, old: lock.Lock, new: lock.Lock, allow
     for path in paths:
         then, now = texts[sha, path], folder / path
         found.append(agreement.compare(path, _encoded(then), now.read_bytes() if now.is_file() else None, allowed))
-    scores = max((each.status for each in found if each.path == TEST), default=DIFFERENT)
+    scores = next((each.status for each in found if each.path == TEST), DIFFERENT)
     models = [path for path in old.outputs if path.endswith(".safetensors")]
     return found + [_compare_weights(path, old, new, folder, scores) for path in models]
 
