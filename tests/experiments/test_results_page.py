@@ -144,6 +144,13 @@ def test_the_keyboard_marks_and_keeps_an_experiment_in_every_chart(opened):
     assert rows(opened)[2][0] in opened.run("return document.getElementById('readout').textContent")
 
 
+def test_error_bars_stay_within_their_chart(opened):
+    bars = "[...document.querySelectorAll('#scatter .bar')]"
+    ends = opened.run(f"return {bars}.flatMap(bar => [bar.y1, bar.y2].map(end => end.baseVal.value))")
+    assert len(ends) == 2 * 10
+    assert 0 <= min(ends) < max(ends) <= 300 - 40  # the margin at the bottom
+
+
 def test_the_front_has_only_points_that_no_other_one_beats(opened):
     script = "return {}.map(row => [row.seconds.unet.mean, row.dice.unet.mean])"
     usable = "state.rows.filter(row => row.seconds.unet)"

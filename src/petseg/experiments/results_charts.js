@@ -49,7 +49,7 @@ function axes(id, xs, ys, xTitle, yTitle) {
     svg("text", { x: MARGIN.left - 8, y: y.position(tick) + 4, "text-anchor": "end" }, written(tick)),
   ]);
   const base = height - MARGIN.bottom;
-  const below = x.ticks.map((tick) => svg("text", { x: x.position(tick), y: base + 18, "text-anchor": "middle" }, written(tick)));
+  const below = x.ticks.filter((tick) => xTitle !== "epoch" || Number.isInteger(tick)).map((tick) => svg("text", { x: x.position(tick), y: base + 18, "text-anchor": "middle" }, written(tick)));
   const titles = [
     svg("text", { class: "title", x: width - MARGIN.right, y: height - 4, "text-anchor": "end" }, xTitle),
     svg("text", { class: "title", x: MARGIN.left + 4, y: MARGIN.top }, yTitle),
@@ -73,14 +73,15 @@ function paretoFront(rows, network) {
 
 function drawScatter(rows, network) {
   const usable = rows.filter((row) => row.seconds[network] && row.dice[network]);
-  const chart = axes("scatter", usable.map((row) => row.seconds[network].mean), usable.map((row) => row.dice[network].mean), "seconds", "test Dice");
+  const ends = usable.flatMap(({ dice: { [network]: { mean, sd } } }) => [mean - (sd ?? 0), mean + (sd ?? 0)]);
+  const chart = axes("scatter", usable.map((row) => row.seconds[network].mean), ends, "seconds", "test Dice");
   if (!chart) return;
   const at = (row) => [chart.x(row.seconds[network].mean), chart.y(row.dice[network].mean)];
   const front = paretoFront(usable, network).map(at);
-  chart.items.before(svg("path", { class: "front", d: line(front.flatMap(([x, y], i) => (i ? [[x, front[i - 1][1]], [x, y]] : [[x, y]]))) }));
+  chart.items.append(svg("path", { class: "front", d: line(front.flatMap(([x, y], i) => (i ? [[x, front[i - 1][1]], [x, y]] : [[x, y]]))) }));
   for (const row of usable) {
     const { mean, sd } = row.dice[network], [x, y] = at(row);
-    if (sd) chart.items.before(svg("line", { class: "bar", x1: x, x2: x, y1: chart.y(mean - sd), y2: chart.y(mean + sd) }));
+    if (sd) chart.items.prepend(svg("line", { class: "bar", x1: x, x2: x, y1: chart.y(mean - sd), y2: chart.y(mean + sd) }));
     chart.items.append(svg("circle", { class: "dot", "data-id": row.id, cx: x, cy: y, r: 5 }));
   }
 }
@@ -100,7 +101,7 @@ function parameterAxis(values, bottom, top) {
   if (different.every((each) => typeof each === "number")) {
     const { position, ticks } = scale(different, bottom, top);
     const labels = different.length <= 6 ? different : ticks;
-    return { position, labels: labels.map((each) => [written(each), position(each)]) };
+    return { position, labels: labels.map((each) => [written(Number(each.toPrecision(4))), position(each)]) };
   }
   const texts = different.map(written).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const place = (text) => bottom + ((texts.indexOf(text) + 0.5) / texts.length) * (top - bottom);
@@ -130,7 +131,7 @@ function drawParallel(rows, network) {
   const items = svg("g", { class: "items" });
   usable.forEach((row, rank) => {
     const points = all.map(([, value], i) => [30 + gap * i, scales[i].position(value(row))]);
-    items.append(svg("path", { class: "path", "data-id": row.id, d: line(points), "stroke-opacity": (0.08 + 0.72 * (rank / Math.max(usable.length - 1, 1)) ** 3).toFixed(3) }));
+    items.append(svg("path", { class: "path", "data-id": row.id, d: line(points), "stroke-opacity": (0.2 + 0.7 * (rank / Math.max(usable.length - 1, 1)) ** 3).toFixed(3) }));
   });
   chart.replaceChildren(items, ...axis);
 }
