@@ -4,7 +4,9 @@ import _here  # noqa: F401
 
 import argparse
 import sys
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 from torch import nn
@@ -15,25 +17,28 @@ from petseg.compute import Plan
 from petseg.config import params, stage
 from petseg.config.networks import NETWORKS
 from petseg.data import empty_masks, fingerprint, packed, splits
-from petseg.evaluation import score, statistics, tta
+from petseg.evaluation import score, statistics, tables, tta
 from petseg.models import weights
 from petseg.runtime import device_locks, errors, files, machine
+
+PREDICTIONS = Path("data/predictions")
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
-    with stage.for_stage(*params.TRAINING_KEYS, *NETWORKS, "evaluate") as p:
+    with files.atomic_folder(PREDICTIONS) as part, stage.for_stage(*params.TRAINING_KEYS, *NETWORKS, "evaluate") as p:
         device_locks.claim_for_training(1)
         device = machine.device()
         plans = {name: compute.choose(p.training(name), device) for name in NETWORKS}
         networks = load_networks(p)
         table = splits.read_table(splits.TABLE).query("split == 'test'")
-        originals = packed.Originals(zip(table["width"], table["height"], strict=True))
-        scored = {name: evaluate(name, networks[name], p, plans[name], originals) for name in NETWORKS}
+        scored = {
+            name: evaluate(network, p, plans[name], table, record, part / name)
+            for name, (network, record) in networks.items()
+        }
         has_pet = empty_masks.has_pet(packed.load_split("test")[1])
-        resamples = p.evaluate.bootstrap
-        summaries = {name: statistics.summary(s.scores, has_pet, s.loss, resamples) for name, s in scored.items()}
-    write(table, scored, summaries)
+        summaries = {name: summarize(each, has_pet, p.evaluate.bootstrap) for name, each in scored.items()}
+        write(table, scored, summaries)
     precision = {name: plan.precision for name, plan in plans.items()}
     files.write_json("data/evaluate.run.json", machine.describe(device) | {"precision": precision})
     for name, numbers in summaries.items():
@@ -42,26 +47,55 @@ def main() -> None:
             print(f"warning: {name} {warning}", file=sys.stderr)
 
 
-def load_networks(p: params.Params) -> dict[str, nn.Module]:
+def load_networks(p: params.Params) -> dict[str, tuple[nn.Module, weights.Record]]:
     """All networks with their weights, before any is scored, so that an error comes at once."""
     data_sha256 = fingerprint.training_data(packed.PACKED)
     networks = {name: models.build(name, p) for name in NETWORKS}
-    for name, network in networks.items():
-        weights.load_trained(weights.output(name), network, p.training(name), data_sha256)
-    return networks
+    return {
+        name: (network, weights.load_trained(weights.output(name), network, p.training(name), data_sha256))
+        for name, network in networks.items()
+    }
 
 
-def evaluate(name: str, network: nn.Module, p: params.Params, plan: Plan, originals: packed.Originals) -> score.Scored:
-    """Scores one network on the test split, with a progress bar on a terminal."""
-    training = p.training(name)
+def evaluate(
+    network: nn.Module, p: params.Params, plan: Plan, table: pd.DataFrame, record: weights.Record, folder: Path
+) -> score.Scored:
+    """Scores one network on the test split, and writes its predictions to `folder`, with a progress bar."""
+    training = p.training(record.network)
     images, trimaps = packed.load_split("test", size=training.image_size)
     packed.check_trimaps(trimaps, packed.PACKED / "test" / "trimaps.npy")
+    originals = packed.Originals(zip(table["width"], table["height"], strict=True))
     network = plan.place(tta.FlipTTA(network) if p.evaluate.flips else network)
     batch_size, loss = training.micro_batch or training.batch_size, losses.build(training.loss)
     remedies = ("again when other programs need less of it", "PETSEG_DEVICE=cpu")
-    bar = tqdm(total=len(images), desc=name, unit="image", disable=None)
+    bar = tqdm(total=len(images), desc=record.network, unit="image", disable=None)
+    folder.mkdir()
+    paths = [folder / f"{name}.png" for name in table["name"]]
     with bar, compute.explain_out_of_memory(plan, batch_size, training.image_size, remedies):
-        return score.score(network, images, trimaps, originals, batch_size, plan, loss, on_batch=bar.update)
+        return score.score(
+            network,
+            images,
+            trimaps,
+            originals,
+            batch_size,
+            plan,
+            loss,
+            temperature=record.temperature,
+            on_prediction=lambda index, mask: write_mask(paths[index], mask),
+            on_batch=bar.update,
+        )
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Writes a mask (h, w) bool as a PNG with one bit per pixel, white for pet."""
+    _, content = cv2.imencode(".png", 255 * mask.view(np.uint8), [cv2.IMWRITE_PNG_BILEVEL, 1])
+    path.write_bytes(content.tobytes())
+
+
+def summarize(scored: score.Scored, has_pet: np.ndarray, resamples: int) -> dict[str, float]:
+    """The numbers of one network in metrics/test.json."""
+    others = {"ece": scored.calibrated.scores()["ece"], "loss": scored.loss}
+    return statistics.summary(tables.main_scores(scored), has_pet, others, resamples)
 
 
 def describe(numbers: dict[str, float]) -> str:
@@ -75,16 +109,20 @@ def describe(numbers: dict[str, float]) -> str:
 
 
 def write(table: pd.DataFrame, scored: dict[str, score.Scored], summaries: dict[str, dict[str, float]]) -> None:
-    """Writes the outputs; `table` has the test rows of splits.csv, in the order of the scores."""
-    dice = {name: s.scores["dice"] for name, s in scored.items()}
-    per_image = table[["name", "breed", "species"]].assign(**dice)
-    files.write_text("plots/test/scores.csv", per_image.to_csv(index=False, float_format="%.6f"))
-    bars = pd.DataFrame(summaries).T.reindex(columns=["dice", "dice_low", "dice_high"])
-    files.write_text("plots/test/dice.csv", bars.to_csv(index_label="network"))
-    with files.atomic_file("data/predictions.npz") as part, open(part, "wb") as file:
-        masks = {name: s.masks for name, s in scored.items()}
-        names = table["name"].to_numpy(dtype=str)
-        np.savez_compressed(file, name=names, **masks)  # pyright: ignore[reportArgumentType]
+    """Writes all outputs but the predictions; `table` has the test rows of splits.csv, in the order of the scores."""
+    written = {
+        "scores": tables.per_image(table, scored),
+        "conventions": tables.conventions(scored),
+        "calibration": tables.calibration(scored),
+        "reliability": tables.reliability(scored),
+        "dice": pd.DataFrame(summaries).T.reindex(columns=["dice", "dice_low", "dice_high"]).rename_axis("network"),
+    }
+    for name, each in written.items():
+        text = each.to_csv(index=name == "dice", float_format="%.6f")
+        files.write_text(f"plots/test/{name}.csv", text)
+    with files.atomic_file("data/scores.npz") as part, open(part, "wb") as file:
+        arrays = tables.arrays(table["name"].to_numpy(dtype=str), scored)
+        np.savez_compressed(file, **arrays)  # pyright: ignore[reportArgumentType]
     files.write_json("metrics/test.json", summaries)
 
 

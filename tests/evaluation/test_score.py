@@ -8,7 +8,10 @@ from torch import nn
 
 from petseg.compute import Plan
 from petseg.config import params
+from petseg.evaluation import boundary
+from petseg.evaluation.reliability import Reliability
 from petseg.evaluation.score import score
+from petseg.evaluation.tables import boundary_scores, region_scores
 from petseg.losses import build
 from petseg.models import pet_logit
 from petseg.runtime.errors import PetsegError
@@ -42,8 +45,13 @@ def scene(n=5, size=16, seed=0):
 
 
 def scored(images, trimaps, network=None, originals=None, batch_size=2, plan=PLAN, **options):
-    originals = trimaps != 2 if originals is None else originals
+    originals = trimaps if originals is None else originals
     return score(network or Bright(), images, trimaps, originals, batch_size, plan, LOSS, **options)
+
+
+def dice(found, size="network"):
+    """Dice of the only image."""
+    return region_scores(found)[size, "foreground"]["dice"].item()
 
 
 @pytest.fixture
@@ -65,13 +73,35 @@ def test_every_image_is_scored_once_and_in_order(batch_size, threads, device, to
     assert sum(counted) == 5
     assert torch.get_num_threads() == threads
     assert np.array_equal(found.masks, images[..., 0] > 100)
+    scores, nsd = region_scores(found), boundary_scores(found)["nsd"]
     for i in range(5):
         p, g = images[i, ..., 0] > 100, trimaps[i] != 2
-        assert found.scores["dice"][i] == pytest.approx(2 * (p & g).sum() / (p.sum() + g.sum()))
-        assert found.scores["iou"][i] == pytest.approx((p & g).sum() / (p | g).sum())
-        assert found.scores["precision"][i] == pytest.approx((p & g).sum() / p.sum())
-        assert found.scores["recall"][i] == pytest.approx((p & g).sum() / g.sum())
-    assert np.array_equal(found.scores["dice_original"], found.scores["dice"])  # the originals have the same size here
+        usual = {name: values[i] for name, values in scores["network", "foreground"].items()}
+        assert usual["dice"] == pytest.approx(2 * (p & g).sum() / (p.sum() + g.sum()))
+        assert usual["iou"] == pytest.approx((p & g).sum() / (p | g).sum())
+        assert usual["precision"] == pytest.approx((p & g).sum() / p.sum())
+        assert usual["recall"] == pytest.approx((p & g).sum() / g.sum())
+        assert nsd[i] == pytest.approx(boundary.scores(p, g)[1])
+    assert np.array_equal(found.original_areas, found.areas)  # the originals have the same size here
+    assert found.raw.pixels.sum() == trimaps.size
+
+
+def test_the_temperature_divides_the_logits_and_changes_no_mask():
+    images, trimaps = scene()
+    raw, cold = scored(images, trimaps), scored(images, trimaps, temperature=0.01)
+    assert np.array_equal(raw.masks, cold.masks)
+    assert cold.raw.scores() == pytest.approx(raw.raw.scores())
+    logits, truth = (images[..., 0].astype(np.float32) - 100) / 1000, trimaps != 2
+    expected = Reliability.measure(logits / 0.01, truth).scores()
+    assert cold.calibrated.scores() == pytest.approx(expected, rel=1e-4)
+
+
+def test_predictions_are_handed_over_at_the_original_size():
+    images, trimaps = scene(n=3)
+    originals = [np.full((8 + i, 30), 2, np.uint8) for i in range(3)]
+    found = {}
+    scored(images, trimaps, originals=originals, on_prediction=lambda index, mask: found.update({index: mask}))
+    assert {index: mask.shape for index, mask in found.items()} == {i: (8 + i, 30) for i in range(3)}
 
 
 @pytest.mark.parametrize("network", [Bright(), BrightOfTwo()])
@@ -89,21 +119,21 @@ def test_a_logit_of_zero_is_background():
     images, trimaps = np.full((1, 8, 8, 3), 100, np.uint8), np.full((1, 8, 8), 2, np.uint8)
     found = scored(images, trimaps)
     assert not found.masks.any()
-    assert found.scores["dice"] == found.scores["dice_original"] == 1
+    assert dice(found) == dice(found, "original") == 1
     assert scored(images + 1, trimaps).masks.all()
 
 
 def test_dice_at_the_original_size_resizes_the_logits_bilinearly():
     images, trimaps = np.full((1, 8, 8, 3), 50, np.uint8), np.full((1, 8, 8), 2, np.uint8)
     images[:, :, 1:] = 200  # logits -0.05 and 0.1 in columns 0 and 1: 0 is at a third of the way, 0.33
-    original = np.zeros((24, 40), bool)
-    original[:, 4:] = True
+    original = np.full((24, 40), 2, np.uint8)
+    original[:, 4:] = 1
     # Column c of 40 is at (c + 0.5) / 5 - 0.5 of 8, so pet from c = 4 on. Nearest would give 5, aligned corners 2.
-    assert scored(images, trimaps, originals=[original]).scores["dice_original"][0] == 1
-    original[12:] = False
+    assert dice(scored(images, trimaps, originals=[original]), "original") == 1
+    original[12:] = 2
     found = scored(images, trimaps, originals=[original])
-    assert found.scores["dice_original"][0] == pytest.approx(2 * 432 / (864 + 432))
-    assert found.scores["dice"][0] == 0
+    assert dice(found, "original") == pytest.approx(2 * 432 / (864 + 432))
+    assert dice(found) == 0
 
 
 def test_threads_take_whole_batches_at_the_same_time(torch_threads):

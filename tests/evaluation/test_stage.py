@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from petseg import losses, models
@@ -17,6 +18,9 @@ from petseg.compute import Plan
 from petseg.config import params
 from petseg.config.networks import NETWORKS
 from petseg.data import fingerprint
+from petseg.data.pack import original_bits
+from petseg.evaluation import tables
+from petseg.evaluation.reliability import Reliability
 from petseg.models import weights
 from petseg.runtime.errors import DataError
 from support.paths import COMMITTED, ROOT
@@ -49,14 +53,21 @@ def stage(tmp_path, monkeypatch):
         (tmp_path / "data/packed" / split).mkdir(parents=True)
         np.save(f"data/packed/{split}/images.npy", rng.integers(0, 256, (3, 64, 64, 3), np.uint8))
         np.save(f"data/packed/{split}/trimaps.npy", trimaps)
-    halves = [np.arange(width) >= width / 2 for width, _ in SIZES]
-    bits = [np.packbits(np.tile(half, (height, 1))) for half, (_, height) in zip(halves, SIZES, strict=True)]
-    np.concatenate(bits).tofile("data/packed/test/originals.bits")
+    halves = [np.where(np.arange(width) >= width / 2, 1, 2).astype(np.uint8) for width, _ in SIZES]
+    originals = [np.tile(half, (height, 1)) for half, (_, height) in zip(halves, SIZES, strict=True)]
+    Path("data/packed/test/originals.bits").write_bytes(b"".join(map(original_bits, originals)))
     rows = [(f"cat_{i}", "test", "cat", "cat", *size) for i, size in enumerate(SIZES)]
     rows.append(("dog_1", "train", "dog", "dog", 8, 8))
     columns = ["name", "split", "breed", "species", "width", "height"]
     pd.DataFrame(rows, columns=columns).to_csv("data/splits.csv", index=False)
     return runpy.run_path(str(ROOT / "stages/evaluate.py"))
+
+
+def evaluate(stage, network, p):
+    """The stage's scores of a network that stands in for UNet, with temperature 2."""
+    record = weights.Record(p.training("unet").flat(), "", None, 2.0, 0.9, "unknown")
+    table = pd.read_csv("data/splits.csv").query("split == 'test'")
+    return stage["evaluate"](network, p, PLAN, table, record, Path("predictions"))
 
 
 @pytest.mark.parametrize(
@@ -65,14 +76,16 @@ def stage(tmp_path, monkeypatch):
 )
 def test_flips_are_applied_if_enabled(stage, flips, columns, dice):
     p = params.load(overrides=[f"evaluate.flips={flips}"])
-    scored = stage["evaluate"]("unet", RightHalf(), p, PLAN, [np.ones((8, 8), bool)] * 3)
+    scored = evaluate(stage, RightHalf(), p)
     assert np.flatnonzero(scored.masks[0, 0]).tolist() == columns
-    assert scored.scores["dice"] == pytest.approx(dice)
+    assert tables.main_scores(scored)["dice"] == pytest.approx(dice)
     logits, truth = RightHalf()(torch.zeros(3, 3, 64, 64)), torch.zeros(3, 1, 64, 64)
     truth[..., 32:] = 1
     if flips == "true":
         logits = (logits + logits.flip(-1)) / 2
     assert scored.loss == pytest.approx(losses.build(p.loss)(logits, truth).item())
+    expected = Reliability.measure(logits.numpy() / 2, truth.numpy() > 0).scores()
+    assert scored.calibrated.scores() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("micro_batch", "sizes"), [("null", [3]), (2, [2, 1])])
@@ -85,14 +98,14 @@ def test_batches_are_those_of_validation(stage, micro_batch, sizes):
             seen.append(len(pixels))
             return super().forward(pixels)
 
-    stage["evaluate"]("unet", Counting(), p, PLAN, [np.ones((8, 8), bool)] * 3)
+    evaluate(stage, Counting(), p)
     assert sorted(seen, reverse=True) == sizes
 
 
 def test_damaged_trimaps_are_not_scored(stage):
     np.save("data/packed/test/trimaps.npy", np.zeros((3, 64, 64), np.uint8))
     with pytest.raises(DataError, match=r"test/trimaps\.npy holds values other than 1, 2 and 3"):
-        stage["evaluate"]("unet", RightHalf(), params.load(), PLAN, [np.ones((8, 8), bool)] * 3)
+        evaluate(stage, RightHalf(), params.load())
 
 
 def test_outputs_of_the_stage(stage, monkeypatch, capsys):
@@ -112,13 +125,25 @@ def test_outputs_of_the_stage(stage, monkeypatch, capsys):
         assert "dice_high" not in scores  # three images
         assert 0.99 < scores["dice_original"] <= 1
         assert scores["loss"] > 0
+        assert len(scores) <= 8
     scores = pd.read_csv("plots/test/scores.csv")
-    assert list(scores.columns) == ["name", "breed", "species", *NETWORKS]
+    others = ("", "_iou", "_dice_original", "_nsd")
+    assert list(scores.columns) == ["name", "breed", "species", *(f"{n}{each}" for n in NETWORKS for each in others)]
     assert list(scores["name"]) == ["cat_0", "cat_1", "cat_2"]
     assert list(pd.read_csv("plots/test/dice.csv")["network"]) == list(NETWORKS)
-    predictions = np.load("data/predictions.npz")
-    assert list(predictions["name"]) == ["cat_0", "cat_1", "cat_2"]
-    assert all(predictions[name].shape == (3, 64, 64) for name in NETWORKS)
+    for name in NETWORKS:
+        for number, size in enumerate(SIZES):
+            with Image.open(f"data/predictions/{name}/cat_{number}.png") as mask:
+                assert (mask.mode, mask.size) == ("1", size)
+                assert np.asarray(mask)[0].tolist() == [x >= size[0] / 2 for x in range(size[0])]
+    conventions = pd.read_csv("plots/test/conventions.csv")
+    assert len(conventions) == 6 * len(NETWORKS)
+    assert conventions["nsd"].notna().sum() == len(NETWORKS)
+    assert list(pd.read_csv("plots/test/calibration.csv")["state"]) == ["raw", "calibrated"] * len(NETWORKS)
+    assert set(pd.read_csv("plots/test/reliability.csv")["network"]) == set(NETWORKS)
+    arrays = np.load("data/scores.npz")
+    assert arrays["unet/network/foreground/dice"].tolist() == [1, 1, 1]
+    assert all(values.shape == (3,) for values in arrays.values())
     facts = json.loads(Path("data/evaluate.run.json").read_text())
     assert facts["device"] == "cpu"
     assert facts["precision"] == dict.fromkeys(NETWORKS, p.train.precision)
@@ -134,7 +159,11 @@ def test_empty_truths_and_constant_predictions_are_reported(stage, monkeypatch, 
         def forward(self, pixels):
             return super().forward(pixels) * 0 - 1
 
-    monkeypatch.setitem(stage["main"].__globals__, "load_networks", lambda p: dict.fromkeys(NETWORKS, Nothing()))
+    def load_networks(p):
+        records = {n: weights.Record(p.training(n).flat(), "", None, 1.0, 0.9, "unknown") for n in NETWORKS}
+        return {name: (Nothing(), record) for name, record in records.items()}
+
+    monkeypatch.setitem(stage["main"].__globals__, "load_networks", load_networks)
     monkeypatch.setattr(sys, "argv", ["evaluate.py"])
     stage["main"]()
     printed = capsys.readouterr()

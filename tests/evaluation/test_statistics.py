@@ -23,13 +23,13 @@ def test_fewer_than_five_images_have_no_interval():
 
 
 def scores_of(dice):
-    return {"dice": dice, "iou": dice - 0.1, "precision": dice, "recall": dice, "dice_original": dice - 0.2}
+    return {"dice": dice, "iou": dice - 0.1, "dice_original": dice - 0.2}
 
 
-def test_summary_has_means_over_images_and_the_loss():
+def test_summary_has_means_over_images_and_other_numbers():
     dice = np.array([0.5, 1.0, 0.9, 0.7, 0.9])
-    found = summary(scores_of(dice), np.ones(5, bool), 0.25, 500)
-    assert list(found) == ["dice", "dice_low", "dice_high", "iou", "precision", "recall", "dice_original", "loss"]
+    found = summary(scores_of(dice), np.ones(5, bool), {"loss": 0.25}, 500)
+    assert list(found) == ["dice", "dice_low", "dice_high", "iou", "dice_original", "loss"]
     assert found["dice"] == 0.8
     assert found["iou"] == 0.7
     assert found["dice_original"] == 0.6
@@ -39,7 +39,7 @@ def test_summary_has_means_over_images_and_the_loss():
 
 def test_images_without_a_pet_are_counted_and_scored_apart():
     dice, has_pet = np.array([1.0, 0.4, 1.0, 0.6]), np.array([False, True, False, True])
-    found = summary(scores_of(dice), has_pet, 0.25, 500)
+    found = summary(scores_of(dice), has_pet, {"loss": 0.25}, 500)
     assert (found["dice"], found["dice_nonempty"], found["empty_truths"]) == (0.75, 0.5, 2)
     assert "dice_low" not in found
 

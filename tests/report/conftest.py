@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from pydantic import create_model
 
 from petseg.config import params
@@ -15,7 +16,7 @@ from support.paths import COMMITTED
 
 BREEDS = (("Bengal", "cat"), ("Birman", "cat"), ("beagle", "dog"), ("great_pyrenees", "dog"))
 THIRD = Network("slim.Slim", UNetParams, "Slim & Co", ("#009e73", "#3ecf9f"))
-SCORES = ("loss", "dice", "dice_low", "dice_high", "iou", "precision", "recall", "dice_original")
+SCORES = ("dice", "dice_low", "dice_high", "iou", "dice_original", "nsd", "ece", "loss")
 COMMIT = "c0ffee" * 6 + "c0ff"
 MACHINE = ("device", "device_name", "threads", "python", "torch", "numpy", "albumentations")
 
@@ -53,7 +54,7 @@ def write_network(root: Path, name: str, place: int, epochs: int) -> None:
     write_json(root / f"metrics/train_{name}.json", {name: best})
     facts = {"processes": 7 + place, "precision": ("bf16", "fp32", "fp16")[place], "seconds": 95.4 + 61 * place}
     facts |= {"started": f"2026-02-0{3 + place}T04:05:06+00:00", "images_per_second": 61.27 + place}
-    facts |= {"data_sha256": f"{place}bcdef01" * 8, "commit": COMMIT, "start_sha256": None}
+    facts |= {"data_sha256": f"{place}bcdef01" * 8, "commit": COMMIT, "start_sha256": None, "encoder": None}
     write_json(root / f"models/{name}.run.json", machine(place) | facts)
 
 
@@ -72,7 +73,10 @@ def write_results(root: Path, count: int, breeds: tuple[tuple[str, str], ...], s
     np.save(root / "data/packed/test/images.npy", random.integers(0, 256, (count, size, size, 3), np.uint8))
     np.save(root / "data/packed/test/trimaps.npy", trimaps)
     masks = {name: np.roll(trimaps != 2, 1 + place, axis=2) for place, name in enumerate(NETWORKS)}
-    np.savez_compressed(root / "data/predictions.npz", name=test["name"].to_numpy(dtype=str), **masks)
+    for network, predicted in masks.items():
+        (root / "data/predictions" / network).mkdir(parents=True)
+        for name, mask in zip(test["name"], predicted, strict=True):
+            Image.fromarray(mask).save(root / "data/predictions" / network / f"{name}.png")
     write_csv(root / "plots/test/scores.csv", test.assign(**{name: random.uniform(0.6, 1, count) for name in NETWORKS}))
     write_json(
         root / "metrics/test.json", {name: dict(zip(SCORES, random.random(8), strict=True)) for name in NETWORKS}

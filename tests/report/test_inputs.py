@@ -1,7 +1,10 @@
 """Reading: a missing, damaged or foreign file is named with the stage that writes it."""
 
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from petseg.report.inputs import load
 from petseg.runtime.errors import DataError, PetsegError
@@ -10,7 +13,7 @@ FILES = {
     "data/splits.csv": "split",
     "data/packed/test/images.npy": "split",
     "data/packed/test/trimaps.npy": "split",
-    "data/predictions.npz": "evaluate",
+    "data/predictions/unet/Bengal_0.png": "evaluate",
     "data/evaluate.run.json": "evaluate",
     "metrics/test.json": "evaluate",
     "plots/test/scores.csv": "evaluate",
@@ -31,16 +34,10 @@ def test_a_missing_or_damaged_file_is_named_with_its_stage(project, path, stage)
         load(values, root)
 
 
-def test_damaged_archives_and_json_without_an_entry_are_refused(project):
+def test_json_without_an_entry_is_refused(project):
     root, values = project()
-    whole = (root / "data/predictions.npz").read_bytes()
-    for damaged in (whole[:1000], whole[:1000] + bytes(1000) + whole[2000:]):
-        (root / "data/predictions.npz").write_bytes(damaged)
-        with pytest.raises(DataError, match=r"predictions\.npz cannot be used"):
-            load(values, root)
-    (root / "data/predictions.npz").write_bytes(whole)
     for name, content, key in (
-        ("models/unet.run.json", "{}", "start_sha256"),
+        ("models/unet.run.json", "{}", "started"),
         ("metrics/train_unet.json", '{"unet": {}}', "temperature"),
         ("metrics/train_unet.json", "{}", "unet"),
     ):
@@ -49,18 +46,37 @@ def test_damaged_archives_and_json_without_an_entry_are_refused(project):
             load(values, root)
 
 
-@pytest.mark.parametrize("path", ["plots/test/scores.csv", "data/predictions.npz"])
-def test_files_of_other_images_are_refused(project, path):
+def test_scores_of_other_images_are_refused(project):
     root, values = project()
     assert isinstance(load(values, root).images, np.memmap)
-    if path.endswith(".csv"):
-        header, *rows = (root / path).read_text(encoding="utf-8").splitlines()
-        (root / path).write_text("\n".join([header, *reversed(rows)]), encoding="utf-8")
-    else:
-        arrays = dict(np.load(root / path))
-        np.savez(root / path, **arrays | {"name": arrays["name"][::-1]})
-    with pytest.raises(DataError, match=f"{path}.* is not of the test images in data/splits.csv"):
+    path = root / "plots/test/scores.csv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([header, *reversed(rows)]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"plots/test/scores\.csv is not of the test images in data/splits\.csv"):
         load(values, root)
+
+
+def test_initial_weights_from_elsewhere_are_named(project):
+    root, values = project()
+    path = root / "models/unet.run.json"
+    run = json.loads(path.read_text())
+    for encoder, words in (
+        (None, "SHA-256 abcdef01…"),
+        ("imagenet", "encoder: ResNet-34 trained on ImageNet, SHA-256 abcdef01…"),
+        ("mine.pth", "encoder: mine.pth, SHA-256 abcdef01…"),
+    ):
+        path.write_text(json.dumps(run | {"encoder": encoder, "start_sha256": "abcdef0123"}))
+        assert load(values, root).training["unet"]["initial_weights"] == words
+
+
+def test_predictions_are_read_at_the_size_of_the_network(project):
+    root, values = project()
+    mask = np.zeros((200, 120), bool)
+    mask[:, 60:] = True
+    Image.fromarray(mask).save(root / "data/predictions/unet/Bengal_0.png")
+    found = load(values, root).masks["unet"]
+    assert found.shape == load(values, root).trimaps.shape
+    assert np.flatnonzero(found[0, 0]).tolist() == list(range(32, 64))
 
 
 def test_a_name_that_looks_like_a_number_or_missing_value_stays_text(project):

@@ -101,7 +101,7 @@ def test_each_number_is_in_its_row_and_column(card, networks):
     scores = json.loads((root / "metrics/test.json").read_text(encoding="utf-8"))
     [results] = tables_of(text, "Results")
     assert results[""] == labels
-    for label, key in (("Dice", "dice"), ("Recall", "recall"), ("Dice at the original image size", "dice_original")):
+    for label, key in (("Dice", "dice"), ("IoU", "iou"), ("Dice at the original image size", "dice_original")):
         assert results[label] == [f"{scores[name][key]:.4f}" for name in NETWORKS]
     assert results["Dice, 95% confidence interval"] == [
         f"{scores[name]['dice_low']:.4f} to {scores[name]['dice_high']:.4f}" for name in NETWORKS

@@ -5,9 +5,9 @@ import json
 import re
 import xml.etree.ElementTree as ET
 
-import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from petseg.config import params
 from petseg.config.networks import NETWORKS
@@ -64,8 +64,15 @@ def test_each_number_is_in_its_row_and_column(project, networks):
     page = parse(page_of(root, values))
     scores = read_json(root / "metrics/test.json")
     valid_dice = {name: read_json(root / f"metrics/train_{name}.json")[name]["valid_dice"] for name in NETWORKS}
-    labels = ("Dice", "Dice at the original image size", "IoU", "Precision", "Recall", "Test loss")
-    keys = zip(labels, ("dice", "dice_original", "iou", "precision", "recall", "loss"), strict=True)
+    labels = (
+        "Dice",
+        "Dice at the original image size",
+        "IoU",
+        "Normalized surface distance",
+        "Expected calibration error",
+        "Test loss",
+    )
+    keys = zip(labels, ("dice", "dice_original", "iou", "nsd", "ece", "loss"), strict=True)
     interval = expected(lambda name, _: f"{scores[name]['dice_low']:.4f} to {scores[name]['dice_high']:.4f}")
     assert table_of(page, "Results") == {
         **{label: expected(lambda name, _, key=key: f"{scores[name][key]:.4f}") for label, key in keys},
@@ -264,11 +271,10 @@ def test_misleading_scores_are_announced(project):
     root, values = project()
     assert "Warning:" not in page_of(root, values)
     change_scores(root, empty_truths=2, dice_nonempty=0.4321)
-    with np.load(root / "data/predictions.npz") as file:
-        arrays = dict(file)
-    arrays["unet"][:] = False
-    np.savez(root / "data/predictions.npz", **arrays)
-    page, images = parse(page_of(root, values)), len(arrays["name"])
+    paths = list((root / "data/predictions/unet").iterdir())
+    for path in paths:
+        Image.new("1", (8, 8)).save(path)
+    page, images = parse(page_of(root, values)), len(paths)
     assert "Warning: UNet predicts no pet in any test image" in text_of(page)
     assert f"Warning: 2 of {images} test images have no foreground." in text_of(page)
     row = table_of(page, "Results")[f"Dice over the {images - 2} images with foreground"]

@@ -2,7 +2,7 @@
 
 FOLDER/{train,valid,test}/images.npy    uint8, (N, size, size, 3), RGB
 FOLDER/{train,valid,test}/trimaps.npy   uint8, (N, size, size), values 1 to 3
-FOLDER/test/originals.bits              masks of the test images at original size, see `original_bits`, concatenated
+FOLDER/test/originals.bits              trimaps of the test images at original size, see `original_bits`, concatenated
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ class _Chunk(NamedTuple):
     names: tuple[str, ...]
     start: int  # index of the first image within the split
     size: int
-    originals: bool  # whether to return the masks at original size too
+    originals: bool  # whether to return the trimaps at original size too
 
 
 def pack(
@@ -67,8 +67,8 @@ def pack(
 
 
 def original_bits(trimap: np.ndarray) -> bytes:
-    """Packs the mask (pet and border) of a trimap, one bit per pixel, row by row; read by `packed.Originals`."""
-    return np.packbits(packed.foreground(trimap)).tobytes()
+    """Packs a trimap: the low bit of every pixel, row by row, then the high bit; read by `packed.Originals`."""
+    return b"".join(np.packbits(trimap & bit).tobytes() for bit in (1, 2))
 
 
 def _prepare(raw: Path, assignments: Sequence[Assignment], split: str, size: int, folder: Path) -> Iterator[_Chunk]:
@@ -82,7 +82,7 @@ def _prepare(raw: Path, assignments: Sequence[Assignment], split: str, size: int
 
 
 def _pack_chunk(chunk: _Chunk) -> tuple[list[tuple[int, int]], bytes]:
-    """Decodes, resizes and writes the images of one chunk; returns original (width, height) of each, and mask bits.
+    """Decodes, resizes and writes the images of one chunk; returns original (width, height) of each, and trimap bits.
 
     The bits are returned because only the parent knows where in the file they belong.
     """

@@ -61,7 +61,7 @@ def check_trimaps(values: np.ndarray, path: str | Path) -> None:
 
 
 class Originals:
-    """The masks of the test images at original size: `originals[i]` is bool (h, w), True for pet and border.
+    """The trimaps of the test images at original size: `originals[i]` is uint8 (h, w), values 1 to 3.
 
     Args:
         sizes: (width, height) of each image in pixels, in the order of splits.csv.
@@ -74,7 +74,7 @@ class Originals:
     def __init__(self, sizes: Iterable[tuple[int, int]], folder: str | Path = PACKED) -> None:
         path = Path(folder) / ORIGINALS
         self._shapes = [(height, width) for width, height in sizes]
-        self._ends = np.cumsum([-(-height * width // 8) for height, width in self._shapes])
+        self._ends = np.cumsum([2 * -(-height * width // 8) for height, width in self._shapes])
         try:
             self._bytes = np.asarray(np.memmap(path, np.uint8, "r"))
         except FileNotFoundError:
@@ -82,6 +82,6 @@ class Originals:
 
     def __getitem__(self, index: int) -> np.ndarray:
         height, width = self._shapes[index]
-        end = self._ends[index]
-        bits = np.unpackbits(self._bytes[end - -(-height * width // 8) : end], count=height * width)
-        return bits.view(bool).reshape(height, width)
+        planes = self._bytes[: self._ends[index]][-2 * -(-height * width // 8) :].reshape(2, -1)
+        low, high = np.unpackbits(planes, axis=1, count=height * width)
+        return (low + 2 * high).reshape(height, width)

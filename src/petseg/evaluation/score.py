@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -9,22 +11,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from petseg import losses, metrics, models
+from petseg import losses, models
 from petseg.batches.evaluation import batches_in_order
 from petseg.compute import Plan
-from petseg.data.packed import Originals
+from petseg.data.packed import Originals, foreground
+from petseg.evaluation import boundary, regions
+from petseg.evaluation.reliability import Reliability
 from petseg.runtime.errors import PetsegError
-
-SCORES = ("dice", "iou", "precision", "recall", "dice_original")
 
 _MAX_THREADS = 4  # batches at once; without gradients they need about as much memory as one batch in training
 
 
 class Scored(NamedTuple):
-    """Predictions and scores of one network on N images of S x S pixels, or on one batch of them."""
+    """Predictions and scores of one network on N images of S x S pixels, or on one batch of them.
 
-    masks: np.ndarray  # (N, S, S) bool, True where the probability of pet is above 0.5
-    scores: dict[str, np.ndarray]  # for each of SCORES (N,) float64
+    A prediction is pet where the probability of pet is above 0.5. At the original size of an image, its logits are
+    enlarged bilinearly before.
+    """
+
+    masks: np.ndarray  # (N, S, S) bool, predictions at the size of the network
+    areas: np.ndarray  # (N, 3, 2) of `regions.areas`, at the size of the network
+    original_areas: np.ndarray  # the same at the original size
+    boundary: np.ndarray  # (N, 4) of `boundary.scores`, at the original size, with the border as foreground
+    raw: Reliability  # of all pixels at the size of the network, with the border as foreground
+    calibrated: Reliability  # the same after division of the logits by the temperature
     loss: float  # mean over batches, weighted by their images, as in validation
 
 
@@ -36,6 +46,8 @@ def score(
     batch_size: int,
     plan: Plan,
     loss: losses.Loss,
+    temperature: float = 1.0,
+    on_prediction: Callable[[int, np.ndarray], object] = lambda index, mask: None,
     on_batch: Callable[[int], object] = lambda images: None,
 ) -> Scored:
     """Scores a network on every image once, in order.
@@ -47,8 +59,11 @@ def score(
         network: (B, 3, S, S) pixels in [0, 255] -> logits, (B, 1, S, S) or (B, 2, S, S). It is left in eval mode.
         images: (N, S, S, 3) uint8.
         trimaps: (N, S, S) uint8.
-        originals: N masks at the size of the original images, (h, w) bool each.
+        originals: N trimaps at the size of the original images, (h, w) uint8 each.
         plan: where and how `network` is computed; it must be there already.
+        temperature: of the network, see `petseg.evaluation.calibration`.
+        on_prediction: called with the index of an image and its prediction at the original size, (h, w) bool; by
+            several threads, in any order.
         on_batch: called with the number of images after each batch.
 
     Raises:
@@ -66,23 +81,41 @@ def score(
         batch_loss = loss(logits, truth).item()
         logits = logits.cpu()
         _check_finite(logits, first)
-        predicted = logits[:, 0] > 0  # sigmoid(0) = 0.5
-        counts = metrics.count(predicted, mask)
-        original = torch.tensor([_count_at_original_size(one, originals[i]) for i, one in enumerate(logits, first)])
-        columns = [each(counts) for each in (metrics.dice, metrics.iou, metrics.precision, metrics.recall)]
-        columns.append(metrics.dice(metrics.Counts(*original.T)))
-        return Scored(predicted.numpy(), {k: v.numpy() for k, v in zip(SCORES, columns, strict=True)}, batch_loss)
+        predicted = (logits[:, 0] > 0).numpy()  # sigmoid(0) = 0.5
+        areas = [regions.areas(*each) for each in zip(predicted, trimaps[first:], strict=False)]
+        original_areas, outlines = [], []
+        for index, one in enumerate(logits, first):
+            trimap = originals[index]
+            enlarged = F.interpolate(one[None], size=trimap.shape, mode="bilinear", align_corners=False)
+            prediction = (enlarged[0, 0] > 0).numpy()
+            original_areas.append(regions.areas(prediction, trimap))
+            outlines.append(boundary.scores(prediction, foreground(trimap)))
+            on_prediction(index, prediction)
+        raw, calibrated = (Reliability.measure((logits / t).numpy(), mask[:, None].numpy()) for t in (1, temperature))
+        per_image = (np.array(areas), np.array(original_areas), np.array(outlines))
+        return Scored(predicted, *per_image, raw, calibrated, batch_loss)
 
     cores = torch.get_num_threads()
     threads = min(cores, _MAX_THREADS)
-    scored = []
+    batches = []
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(cores // threads,)) as pool:
         for batch in pool.map(score_batch, range(-(-len(images) // batch_size))):
-            scored.append(batch)
+            batches.append(batch)
             on_batch(len(batch.masks))
-    masks = np.concatenate([batch.masks for batch in scored])
-    scores = {name: np.concatenate([batch.scores[name] for batch in scored]) for name in SCORES}
-    return Scored(masks, scores, sum(batch.loss * len(batch.masks) for batch in scored) / len(images))
+    return _join(batches)
+
+
+def _join(batches: Sequence[Scored]) -> Scored:
+    """The scores of all images from those of consecutive batches."""
+    return Scored(
+        masks=np.concatenate([batch.masks for batch in batches]),
+        areas=np.concatenate([batch.areas for batch in batches]),
+        original_areas=np.concatenate([batch.original_areas for batch in batches]),
+        boundary=np.concatenate([batch.boundary for batch in batches]),
+        raw=reduce(add, [batch.raw for batch in batches]),
+        calibrated=reduce(add, [batch.calibrated for batch in batches]),
+        loss=sum(batch.loss * len(batch.masks) for batch in batches) / sum(len(batch.masks) for batch in batches),
+    )
 
 
 def _check_finite(logits: Tensor, first: int) -> None:
@@ -93,14 +126,3 @@ def _check_finite(logits: Tensor, first: int) -> None:
             f"A logit of image {first + bad[0].item()} of the split (from 0) is NaN or infinite; train the network "
             "again, with a lower lr or train.precision=fp32."
         )
-
-
-def _count_at_original_size(logits: Tensor, truth: np.ndarray) -> tuple[int, int, int]:
-    """Counts tp, fp and fn of logits (1, S, S), resized bilinearly, against a mask (h, w) bool.
-
-    For a single image numpy takes a third of the time of `metrics.count`.
-    """
-    resized = F.interpolate(logits[None], size=truth.shape, mode="bilinear", align_corners=False)
-    predicted = resized[0, 0].numpy() > 0
-    tp, positive, pets = (int(np.count_nonzero(mask)) for mask in (predicted & truth, predicted, truth))
-    return tp, positive - tp, pets - tp

@@ -31,15 +31,18 @@ def bootstrap_interval(values: np.ndarray, resamples: int, seed: int = 0) -> tup
     return float(interval.low), float(interval.high)
 
 
-def summary(scores: dict[str, np.ndarray], has_pet: np.ndarray, loss: float, resamples: int) -> dict[str, float]:
-    """The numbers of one network in metrics/test.json, 6 decimals: means over images, the interval of Dice, the loss.
+def summary(
+    scores: dict[str, np.ndarray], has_pet: np.ndarray, others: dict[str, float], resamples: int
+) -> dict[str, float]:
+    """The numbers of one network in metrics/test.json, 6 decimals: means over images, the interval of Dice, others.
 
     There is no interval for fewer than MIN_IMAGES images. If some truths are empty, their number is given, and the
     mean Dice over the other images.
 
     Args:
-        scores: dice, iou, precision, recall, dice_original, each (N,).
+        scores: dice and others, each (N,).
         has_pet: whether the truth of each image has any pet, (N,) bool.
+        others: numbers that are not means over images.
         resamples: see `bootstrap_interval`.
     """
     numbers: dict[str, float] = {"dice": scores["dice"].mean()}
@@ -47,7 +50,7 @@ def summary(scores: dict[str, np.ndarray], has_pet: np.ndarray, loss: float, res
         numbers |= dict(zip(("dice_low", "dice_high"), interval, strict=True))
     if not has_pet.all():
         numbers["dice_nonempty"] = scores["dice"][has_pet].mean()
-    numbers |= {name: values.mean() for name, values in scores.items() if name != "dice"} | {"loss": loss}
+    numbers |= {name: values.mean() for name, values in scores.items() if name != "dice"} | others
     rounded = {name: round(float(number), 6) for name, number in numbers.items()}
     return rounded if has_pet.all() else rounded | {"empty_truths": int(np.sum(~has_pet))}
 

@@ -130,7 +130,7 @@ def read(path: str | Path, remedy: str = ANOTHER) -> tuple[dict[str, Tensor], Re
         raise PetsegError(f"{path} was not written by petseg, or is damaged; {remedy}.") from None
 
 
-def load_trained(path: str | Path, network: nn.Module, training: Training, data_sha256: str) -> None:
+def load_trained(path: str | Path, network: nn.Module, training: Training, data_sha256: str) -> Record:
     """Loads weights into `network` if they were trained with exactly these parameters and this data.
 
     Raises:
@@ -145,6 +145,7 @@ def load_trained(path: str | Path, network: nn.Module, training: Training, data_
     if record.data_sha256 != data_sha256:
         raise PetsegError(f"{path} was trained on other data than data/packed now holds; {retrain}.")
     _load_state(network, state, path, retrain)
+    return record
 
 
 def load_start(network: nn.Module, training: Training) -> str | None:

@@ -1,9 +1,7 @@
 """Reads what the earlier stages wrote."""
 
 import json
-import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
@@ -30,7 +29,7 @@ class Inputs:
         test: plots/test/scores.csv, one row per test image: name, breed, species, and each network's Dice.
         images: (N, S, S, 3) uint8, memory-mapped; trimaps and masks have the same order.
         trimaps: (N, S, S) uint8, memory-mapped.
-        masks: data/predictions.npz, (N, S, S) bool by network.
+        masks: data/predictions, (N, S, S) bool by network: predictions at original size, reduced to S.
         curves: plots/train/NAME.csv, one row per epoch.
         scores: metrics/test.json.
         trained: metrics/train_NAME.json.
@@ -61,20 +60,17 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
     root, memory_map = Path(root), partial(np.load, mmap_mode="r")
     splits = _read(root / "data/splits.csv", "split", _table)
     test = _read(root / "plots/test/scores.csv", "evaluate", _table)
-    masks = _read(root / "data/predictions.npz", "evaluate", _arrays)
-    of_split = splits.loc[splits["split"] == "test", "name"].tolist()
-    if not of_split == test["name"].tolist() == masks.pop("name").tolist():
-        raise DataError(
-            "plots/test/scores.csv or data/predictions.npz is not of the test images in data/splits.csv; run "
-            "`dvc repro evaluate`."
-        )
+    if splits.loc[splits["split"] == "test", "name"].tolist() != test["name"].tolist():
+        raise DataError("plots/test/scores.csv is not of the test images in data/splits.csv; run `dvc repro evaluate`.")
+    trimaps = _read(root / "data/packed/test/trimaps.npy", "split", memory_map)
+    size = trimaps.shape[1]
     return Inputs(
         params=params,
         splits=splits,
         test=test,
         images=_read(root / "data/packed/test/images.npy", "split", memory_map),
-        trimaps=_read(root / "data/packed/test/trimaps.npy", "split", memory_map),
-        masks=masks,
+        trimaps=trimaps,
+        masks={name: _masks(root / "data/predictions" / name, test["name"], size) for name in NETWORKS},
         curves={name: _read(root / f"plots/train/{name}.csv", f"train_{name}", _table) for name in NETWORKS},
         scores=read_scores(root),
         trained={
@@ -97,7 +93,7 @@ def _read(path: Path, stage: str, reader: Callable[[Path], Any]) -> Any:
         return reader(path)
     except FileNotFoundError:
         raise PetsegError(f"{path} is missing; run `dvc repro {stage}` first.") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, EOFError, OSError) as error:
         raise DataError(f"{path} cannot be used ({error}); delete it and run `dvc repro {stage}`.") from None
 
 
@@ -106,9 +102,14 @@ def _table(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=dict.fromkeys(("name", "breed", "species"), str), keep_default_na=False)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with open(path, "rb") as file:
-        return dict(np.load(file))
+def _masks(folder: Path, names: Iterable[str], size: int) -> np.ndarray:
+    """The predictions of one network, (N, size, size) bool."""
+    return np.stack([_read(folder / f"{name}.png", "evaluate", partial(_mask, size=size)) for name in names])
+
+
+def _mask(path: Path, size: int) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("L").resize((size, size), Image.Resampling.BOX)) > 127
 
 
 def _json(path: Path) -> Record:
@@ -122,12 +123,18 @@ def _trained(name: str, path: Path) -> Record:
 
 def _training(path: Path) -> Record:
     run = _json(path)
-    start = run["start_sha256"]
     return run | {
         "started": datetime.fromisoformat(run["started"]),
         "time": timedelta(seconds=round(run["seconds"])),
-        "initial_weights": "random" if start is None else f"SHA-256 {start[:8]}…",
+        "initial_weights": _initial_weights(run["start_sha256"], run["encoder"]),
     }
+
+
+def _initial_weights(sha256: str | None, encoder: str | None) -> str:
+    if sha256 is None:
+        return "random"
+    part = {None: "", "imagenet": "encoder: ResNet-34 trained on ImageNet, "}.get(encoder, f"encoder: {encoder}, ")
+    return f"{part}SHA-256 {sha256[:8]}…"
 
 
 def _evaluation(path: Path) -> dict[str, Record]:

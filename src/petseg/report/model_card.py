@@ -26,7 +26,7 @@ DATASETS = {
     "oxford": {"type": "timm/oxford-iiit-pet", "name": "Oxford-IIIT Pet"},  # its copy on the Hub
     "folder": {"type": "custom", "name": "Custom data set"},
 }
-SCORES = {"dice": "Dice", "iou": "IoU", "precision": "Precision", "recall": "Recall"}  # keys of metrics/test.json
+SCORES = {"dice": "Dice", "iou": "IoU"}  # keys of metrics/test.json
 
 # Rows of tables, in the form of content.RESULTS.
 RUNS = {
