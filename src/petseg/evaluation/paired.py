@@ -41,11 +41,11 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     nothing else. For several seeds, images and seeds are random effects. The variance of the mean is the sum of
 
     - the variance over images of the difference of the means over seeds, divided by the number of images;
-    - for each side the variance over seeds of the mean over images, divided by its number of seeds. A side with one
-      seed is taken to vary as the other.
+    - the variance over seeds of the mean over images, pooled over both sides, times the sum of the inverse numbers of
+      seeds.
 
-    Degrees of freedom are those of Welch (1947) and Satterthwaite (1946). Equal seeds are not paired: two
-    experiments with one seed share no random numbers that would make their results similar.
+    Degrees of freedom are those of Satterthwaite (1946). Equal seeds are not paired: two experiments with one seed
+    share no random numbers that would make their results similar.
 
     Args:
         first: (images,) or (seeds, images).
@@ -57,27 +57,34 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     better = float(np.mean((np.sign(change) + 1) / 2))
     if images < MIN_IMAGES:
         return Difference(mean, math.nan, math.nan, math.nan, better, images)
-    variance, freedom = _combine([(change.var(ddof=1) / images, images - 1), *_seed_variances(first, second)])
-    error = math.sqrt(variance)
+    error, freedom = combine(variances(first, second))
     half = float(stats.t.ppf(0.975, freedom)) * error
     p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
     return Difference(mean, mean - half, mean + half, p, better, images)
 
 
-def _seed_variances(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
-    """Variances of the difference by the choice of seeds, with their degrees of freedom; none for one seed each."""
-    several = [(side.mean(1), len(side)) for side in (first, second) if len(side) > 1]
-    if len(several) == 1:
-        [(means, seeds)] = several
-        return [(float(means.var(ddof=1)) * (1 / seeds + 1), seeds - 1)]
-    return [(float(means.var(ddof=1)) / seeds, seeds - 1) for means, seeds in several]
+def variances(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
+    """Variances of the mean difference by the choice of images and, unless both sides have one seed, of seeds.
+
+    Args:
+        first, second: (seeds, images).
+
+    Returns:
+        Each with its degrees of freedom.
+    """
+    change = first.mean(0) - second.mean(0)
+    parts = [(float(change.var(ddof=1)) / len(change), len(change) - 1)]
+    if freedom := len(first) + len(second) - 2:
+        squares = sum(float(np.square(side.mean(1) - side.mean()).sum()) for side in (first, second))
+        parts.append((squares / freedom * (1 / len(first) + 1 / len(second)), freedom))
+    return parts
 
 
-def _combine(variances: Sequence[tuple[float, int]]) -> tuple[float, float]:
-    """The sum of variances, and its approximate degrees of freedom (Satterthwaite 1946)."""
-    total = sum(variance for variance, _ in variances)
-    uncertainty = sum(variance**2 / freedom for variance, freedom in variances)
-    return total, total**2 / uncertainty if uncertainty else variances[0][1]
+def combine(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """The standard error from variances, and its approximate degrees of freedom (Satterthwaite 1946)."""
+    total = sum(variance for variance, _ in parts)
+    uncertainty = sum(variance**2 / freedom for variance, freedom in parts)
+    return math.sqrt(total), total**2 / uncertainty if uncertainty else parts[0][1]
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
