@@ -44,6 +44,8 @@ def run_command(project, line):
     if words[-2:] == ["--name", "NAME"] or "NAME" in words:
         table = (project.folder / "data/splits.csv").read_text()
         words[words.index("NAME")] = re.search(r"^([^,]+),valid,", table, re.MULTILINE)[1]
+    if words[:3] == ["petseg", "recipe", "run"]:
+        words[2] = "show"  # it would download
     if words[0] == "pip":
         assert words[1:] == ["install", "petseg[onnx]"]
         return

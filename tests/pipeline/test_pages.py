@@ -13,6 +13,9 @@ TITLES = (
     "Loss over the epochs",
     "Test Dice with 95 % interval over images",
     "Test Dice of each image with both networks",
+    "Test Dice by size and border",
+    "Calibration error before and after the temperature",
+    "Reliability of the probabilities",
     "Learning rate of unet",
     "Learning rate of resnet34_unet",
 )

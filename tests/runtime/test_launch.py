@@ -66,7 +66,7 @@ class Project:
     def messages(self):
         """What was printed except for the first line and one line per epoch."""
         lines = self.log.read_text().splitlines()
-        return "\n".join(line for line in lines if "images/s" not in line and ", 2 processes" not in line)
+        return "\n".join(line for line in lines if ": epoch " not in line and ", 2 processes" not in line)
 
     def saved(self):
         """Epoch and step of the only checkpoint, from 1."""
