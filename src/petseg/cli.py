@@ -57,6 +57,7 @@ def petseg(
       petseg predict photo.jpg       cut the pet out of a photograph
       petseg audit                   check the data set
       petseg results                 list all experiments and their scores
+      petseg compare wide-1          whether an experiment is better than HEAD
       petseg recipe run --help       more about a command
     """
 
@@ -344,6 +345,38 @@ def results(
 
     form = [name for name, wanted in (("md", md), ("csv", csv), ("json", json)) if wanted]
     errors.run(lambda: results_command.run(sort, where, all_scores, form, html))
+
+
+@app.command()
+def compare(
+    first: Annotated[str | None, typer.Argument(metavar="[A]", help="A commit, branch, experiment or recipe.")] = None,
+    second: Annotated[str | None, typer.Argument(metavar="[B]", help="What to compare it with; default: HEAD.")] = None,
+    network: Annotated[
+        list[str], typer.Option(metavar="NETWORK", help="Only this network; can be repeated. Default: all.")
+    ] = [],  # noqa: B006, Typer copies it
+    score: Annotated[
+        str, typer.Option(metavar="dice|iou|dice_original|nsd", help="The score of each image to compare.")
+    ] = "dice",
+    csv: Annotated[bool, typer.Option("--csv", help="Print a table as CSV.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write a page, which works offline.")] = None,
+) -> None:
+    """Compare two experiments on the same test images: which is better, by how much, and how sure that is.
+
+    A pattern such as 'wide-*', or a recipe, stands for all its experiments, which may differ in the seed. Without A and
+    B, the two networks of the workspace are compared. Scores are read from git, so neither data nor weights are needed.
+
+    \b
+    Examples:
+      petseg compare
+      petseg compare wide-1
+      petseg compare 'wide-*' 'narrow-*' --score dice_original
+      petseg compare laptop main --network unet --html comparison.html
+    """
+    from petseg.experiments import compare_command
+
+    form = [name for name, wanted in (("csv", csv), ("json", json)) if wanted]
+    errors.run(lambda: compare_command.run(first, second, network, score, form, html))
 
 
 @app.command()
