@@ -17,6 +17,7 @@ from support.paths import COMMITTED
 BREEDS = (("Bengal", "cat"), ("Birman", "cat"), ("beagle", "dog"), ("great_pyrenees", "dog"))
 THIRD = Network("slim.Slim", UNetParams, "Slim & Co", ("#009e73", "#3ecf9f"))
 SCORES = ("dice", "dice_low", "dice_high", "iou", "dice_original", "nsd", "ece", "loss")
+CONVENTIONS = ("dice", "iou", "precision", "recall", "boundary_iou", "nsd", "hd95")
 COMMIT = "c0ffee" * 6 + "c0ff"
 MACHINE = ("device", "device_name", "threads", "python", "torch", "numpy", "albumentations")
 
@@ -81,6 +82,19 @@ def write_results(root: Path, count: int, breeds: tuple[tuple[str, str], ...], s
     write_json(
         root / "metrics/test.json", {name: dict(zip(SCORES, random.random(8), strict=True)) for name in NETWORKS}
     )
+    rows = [
+        {"network": name, "size": size, "border": border, **{key: random.random() for key in CONVENTIONS}}
+        for name in NETWORKS
+        for size in ("network", "original")
+        for border in ("foreground", "background", "ignored")
+    ]
+    write_csv(root / "plots/test/conventions.csv", pd.DataFrame(rows))
+    rows = [
+        {"network": name, "state": state, "ece": random.random(), "brier": random.random(), "nll": random.random()}
+        for name in NETWORKS
+        for state in ("raw", "calibrated")
+    ]
+    write_csv(root / "plots/test/calibration.csv", pd.DataFrame(rows))
     precision = dict(zip(NETWORKS, ("fp32", "bf16", "tf32"), strict=False))
     write_json(root / "data/evaluate.run.json", machine(8) | {"precision": precision})
     for place, name in enumerate(NETWORKS):

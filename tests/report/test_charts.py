@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import vl_convert
+from scipy import stats
 
 from petseg.config.networks import NETWORKS
 from petseg.report import charts
@@ -71,6 +72,27 @@ def test_breeds_have_counts_and_means_in_order(scores):
     lengths = [np.ptp(bar[:, 0]) for bar in bars if len(bar)]
     assert lengths == pytest.approx([0.2, 0.2])  # two standard errors, s / sqrt(2), of 0.9 and 0.7, or 0.95 and 0.75
     assert legend(figure) == {"UNet": blue, "ResNet34-UNet": orange}
+
+
+def test_differences_are_paired_and_those_of_the_test(scores):
+    rng = np.random.default_rng(0)
+    unet = rng.uniform(0.7, 0.9, 26)
+    test = pd.DataFrame(
+        {
+            "breed": [*["pug"] * 12, *["beagle"] * 4, *["Bengal"] * 10],
+            "species": [*["dog"] * 16, *["cat"] * 10],
+            "unet": unet,
+            "resnet34_unet": unet - rng.normal([*[0.01] * 12, *[0.05] * 4, *[-0.03] * 10], 0.004),
+        }
+    )
+    [axes] = charts.differences(test, LIGHT).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["all (26)", "cat (10)", "Bengal (10)", "dog (16)", "beagle (4)", "pug (12)"]
+    lines = [line.get_xdata() for line in axes.lines[1:]]  # after the zero line
+    intervals = [line for line in lines if len(line) == 2]
+    assert len(intervals) == 5  # four images have none
+    pugs = stats.ttest_rel(test["unet"][:12], test["resnet34_unet"][:12]).confidence_interval()
+    assert list(intervals[-1]) == pytest.approx(list(pugs))
 
 
 def test_37_breeds_do_not_overlap():

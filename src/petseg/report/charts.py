@@ -1,5 +1,7 @@
 """The charts: training curves, Dice by breed, distribution of Dice. Each function returns a Figure, without pyplot."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,6 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from petseg.config.networks import NETWORKS
+from petseg.evaluation import paired
+from petseg.evaluation.paired import Difference
 from petseg.report.theme import Theme
 
 WIDTH = 5.0  # inches: text of 9.5 points stays legible where a phone shrinks the chart to 360 pixels
@@ -67,6 +71,50 @@ def breeds(test: pd.DataFrame, theme: Theme) -> Figure:
     axes.set_xlim(right=max(1.0, axes.get_xlim()[1]))
     _network_legend(figure, axes, theme, top=True)  # the chart is longer than a screen
     return figure
+
+
+def differences(test: pd.DataFrame, theme: Theme) -> Figure:
+    """Draws the paired difference of the two networks' Dice, over all images, by species and by breed.
+
+    Bars are 95 % intervals of the paired t-test; fewer than MIN_IMAGES images have none. Breeds are in the order of
+    their difference, the first network's best above.
+
+    Args:
+        test: columns species and breed, and each network's Dice; one row per image.
+    """
+    first, second = NETWORKS
+    rows = _difference_rows(test)
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.22 * len(rows)), layout="constrained")
+    axes = figure.add_subplot(xlabel=f"Dice of {NETWORKS[first].label} minus Dice of {NETWORKS[second].label}")
+    axes.axvline(0, color=theme.faint, lw=1)
+    for row, (_, found, bold) in enumerate(rows):
+        color = theme.networks[first if found.mean > 0 else second]
+        if not math.isnan(found.low):
+            axes.plot([found.low, found.high], [row, row], color=color, lw=1.8, alpha=0.6)
+        axes.plot([found.mean], [row], "D" if bold else "o", color=color, ms=5)
+    axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+    for label, (_, _, bold) in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_color(theme.ink)
+        label.set_fontweight("bold" if bold else "normal")
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    return figure
+
+
+def _difference_rows(test: pd.DataFrame) -> list[tuple[str, Difference, bool]]:
+    """Returns label, difference and whether it is a sum, from top to bottom: all, then each species with its breeds."""
+    rows = [_difference_row("all", test, True)]
+    for species, of_species in test.groupby("species"):
+        rows.append(_difference_row(str(species), of_species, True))
+        groups = [_difference_row(str(breed), scores, False) for breed, scores in of_species.groupby("breed")]
+        rows += sorted(groups, key=lambda row: (-row[1].mean, row[0]))
+    return rows
+
+
+def _difference_row(name: str, scores: pd.DataFrame, bold: bool) -> tuple[str, Difference, bool]:
+    first, second = (scores[network].to_numpy(float) for network in NETWORKS)
+    return f"{name.replace('_', ' ')} ({len(scores)})", paired.difference(first, second), bold
 
 
 def distribution(test: pd.DataFrame, theme: Theme) -> Figure:

@@ -1,5 +1,6 @@
 """Tables and phrases that the page and the model card share."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
 from petseg.config.training import LossParams
+from petseg.evaluation import paired
 from petseg.evaluation.statistics import constant_prediction
 from petseg.report.inputs import Inputs, Record
 
@@ -120,6 +122,22 @@ def _yaml(value: object) -> str:
 def heading(params: Params) -> str:
     """Returns the title: "Pet segmentation: UNet and ResNet34-UNet"."""
     return f"{'Image' if params.data.source == 'folder' else 'Pet'} segmentation: {network_labels()}"
+
+
+def finding(test: pd.DataFrame) -> str:
+    """Returns what the test says about two networks, in one sentence: which is better, by how much; "" for others."""
+    if len(NETWORKS) != 2:
+        return ""
+    (first, second), labels = NETWORKS, [network.label for network in NETWORKS.values()]
+    found = paired.difference(test[first].to_numpy(float), test[second].to_numpy(float))
+    if not found.is_clear:
+        interval = "" if math.isnan(found.low) else f" [{found.low:+.3f}, {found.high:+.3f}]"
+        return f"No difference shown between {labels[0]} and {labels[1]}: {found.mean:+.3f} Dice{interval}"
+    if found.mean < 0:
+        labels.reverse()
+        found = found._replace(mean=-found.mean, low=-found.high, high=-found.low, better=1 - found.better)
+    by = f"{found.mean:.3f} Dice [{found.low:.3f}, {found.high:.3f}]"
+    return f"{labels[0]} beats {labels[1]} by {by}; better on {found.better:.0%} of {found.images} images"
 
 
 def network_labels() -> str:

@@ -30,6 +30,8 @@ class Inputs:
         images: (N, S, S, 3) uint8, memory-mapped; trimaps and masks have the same order.
         trimaps: (N, S, S) uint8, memory-mapped.
         masks: data/predictions, (N, S, S) bool by network: predictions at original size, reduced to S.
+        conventions: plots/test/conventions.csv: mean scores by network, size and border.
+        calibration: plots/test/calibration.csv: scores of the probabilities by network and state, raw or calibrated.
         curves: plots/train/NAME.csv, one row per epoch.
         scores: metrics/test.json.
         trained: metrics/train_NAME.json.
@@ -43,6 +45,8 @@ class Inputs:
     images: np.ndarray
     trimaps: np.ndarray
     masks: dict[str, np.ndarray]
+    conventions: list[Record]
+    calibration: list[Record]
     curves: dict[str, pd.DataFrame]
     scores: dict[str, Record]
     trained: dict[str, Record]
@@ -71,6 +75,8 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         images=_read(root / "data/packed/test/images.npy", "split", memory_map),
         trimaps=trimaps,
         masks={name: _masks(root / "data/predictions" / name, test["name"], size) for name in NETWORKS},
+        conventions=_read(root / "plots/test/conventions.csv", "evaluate", pd.read_csv).to_dict("records"),
+        calibration=_read(root / "plots/test/calibration.csv", "evaluate", pd.read_csv).to_dict("records"),
         curves={name: _read(root / f"plots/train/{name}.csv", f"train_{name}", _table) for name in NETWORKS},
         scores=read_scores(root),
         trained={

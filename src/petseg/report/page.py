@@ -30,7 +30,7 @@ class Report:
         self.charts: dict[str, Callable[[Theme], Figure]] = {
             "curves_dice": partial(charts.curves, inputs.curves, kept, "dice", "Dice, mean over images"),
             "curves_loss": partial(charts.curves, inputs.curves, kept, "loss", "Loss"),
-            "breeds": partial(charts.breeds, test),
+            "breeds": partial(charts.differences if len(NETWORKS) == 2 else charts.breeds, test),
             "distribution": partial(charts.distribution, test),
         }
 
@@ -57,6 +57,7 @@ class Report:
             params=params,
             test=inputs.test,
             heading=content.heading(params),
+            finding=content.finding(inputs.test),
             scratch=content.from_scratch(inputs),
             warnings=content.warnings(inputs),
             results=content.result_table(inputs),
@@ -68,6 +69,8 @@ class Report:
             methods=content.definitions(params) | content.caveats(params),
             splits=content.split_table(inputs.splits),
             breeds=content.breed_table(inputs.test),
+            conventions=inputs.conventions,
+            calibration=inputs.calibration,
             samples=self.samples,
             sample_rule=SAMPLE_RULE,
             extremes=self.extremes,

@@ -11,9 +11,8 @@ from petseg.config.networks import NETWORKS
 from petseg.report.inputs import Inputs
 
 TILE = 256  # pixels per side: sharp on a phone, small in a file
-# Yellow and magenta differ in lightness, so they can be distinguished with every kind of color blindness; neither is
-# the color of a network.
-FALSE_POSITIVE, FALSE_NEGATIVE = "#ffd60a", "#e0218a"
+# Yellow and blue can be told from each other and from gray with every kind of color blindness.
+FALSE_POSITIVE, FALSE_NEGATIVE = "#ffd60a", "#4040ff"
 ERRORS = {"false positive: background": FALSE_POSITIVE, "false negative: missed foreground": FALSE_NEGATIVE}
 
 
