@@ -147,15 +147,16 @@ def test_curves_on_dvcs_page_are_colored_in_the_order_of_the_networks():
     assert colors == {"unet": "#0072b2", "resnet34_unet": "#d55e00", "slim": "#009e73"}
 
 
-def test_bars_on_dvcs_page_have_the_order_of_the_networks():
+def test_dots_on_dvcs_page_have_the_order_of_the_networks_and_of_the_scores():
     dice = {"unet": 0.5, "resnet34_unet": 0.25}
     rows = [
         {"rev": "main", "network": n, "dice": d, "dice_low": d - 0.1, "dice_high": d + 0.1} for n, d in dice.items()
     ]
-    text = fill_template("bars", rows, "network", "dice")
-    bars = re.findall(r'label="network: (\w+);[^"]*mean: ([\d.]+)[^>]*roledescription="bar" d="M([\d.]+),', text)
-    ordered = sorted(bars, key=lambda bar: float(bar[2]))
-    assert [bar[:2] for bar in ordered] == [("unet", "0.5000"), ("resnet34_unet", "0.2500")]
+    text = fill_template("dots", rows, "network", "dice")
+    mark = r'label="[^"]*network: (\w+);[^"]*mean: ([\d.]+)[^>]*roledescription="point" transform="translate\(([\d.]+),([\d.]+)\)'
+    dots = sorted(re.findall(mark, text), key=lambda dot: float(dot[3]))
+    assert [dot[:2] for dot in dots] == [("unet", "0.5000"), ("resnet34_unet", "0.2500")]
+    assert float(dots[0][2]) > float(dots[1][2])
 
 
 def test_pairs_on_dvcs_page_have_a_point_per_image_and_the_diagonal():
