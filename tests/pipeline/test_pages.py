@@ -3,6 +3,8 @@
 import html
 import re
 
+import pytest
+
 from support.browser import dom, needs_chromium
 from support.project import metrics
 
@@ -42,8 +44,8 @@ def test_every_plot_of_dvc_is_drawn_offline(project):
             assert ('stroke-dasharray="6,4"' in style) == ("split: valid" in label)
         assert len({label.split("network")[1] for label, _, _ in lines}) == 4
     dots = re.findall(r'aria-label="([^"]*)"[^>]*aria-roledescription="point"', plot_of[TITLES[2]])
-    shown = {re.search(r"network: (\w+)", label)[1]: re.search(r"mean: ([\d.]+)", label)[1] for label in dots}
-    assert shown == {name: f"{scores['dice']:.4f}" for name, scores in metrics(project).items()}
+    shown = {re.search(r"network: (\w+)", label)[1]: float(re.search(r"mean: ([\d.]+)", label)[1]) for label in dots}
+    assert shown == pytest.approx({name: scores["dice"] for name, scores in metrics(project).items()}, abs=1e-5)
     pictures = re.findall(r'<img src="([^"]*)"', text)
     assert len(pictures) == 6
     assert all((project.folder / "dvc_plots" / picture).stat().st_size > 1000 for picture in pictures)
