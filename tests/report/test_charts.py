@@ -159,6 +159,12 @@ def test_dots_on_dvcs_page_have_the_order_of_the_networks_and_of_the_scores():
     assert float(dots[0][1]) > float(dots[1][1])
 
 
+def test_older_commits_find_the_template_that_they_name():
+    bars, dots = (json.loads((ROOT / f".dvc/plots/{name}.json").read_text()) for name in ("bars", "dots"))
+    assert "description" in bars
+    assert {key: value for key, value in bars.items() if key != "description"} == dots
+
+
 def test_pairs_on_dvcs_page_have_a_point_per_image_and_the_diagonal():
     rows = [{"rev": "main", "name": f"n{index}", "unet": 0.5 + index / 8, "other": 0.6} for index in range(3)]
     text = fill_template("pairs", rows, "unet", "other")
