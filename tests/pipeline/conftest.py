@@ -9,10 +9,11 @@ from support.project import Project, copy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives all tests of the pipeline to one worker of pytest-xdist, since they share a project."""
+    """Gives all tests that share a project to one worker of pytest-xdist, and those of other files to one each."""
     for item in items:
         if "pipeline" in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group("pipeline"))
+            shared = "finished" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("pipeline" if shared else item.path.stem))
 
 
 @pytest.fixture(scope="session")
