@@ -1,26 +1,27 @@
-"""Draws the figures plots/*.png and writes report/: the page index.html and the model card MODEL_CARD.md."""
+"""Draws the figures plots/*.png and writes report/: the page, the model card, and figures as SVG and PDF."""
 
 import _here  # noqa: F401
 
 import argparse
 
 from petseg.config import params, stage
-from petseg.report import model_card
+from petseg.report import again, model_card
 from petseg.report.inputs import load
 from petseg.report.page import Report
 from petseg.report.summary import PAGE
 from petseg.runtime import errors, files
-from petseg.runtime.provenance import commit
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with stage.for_stage(*params.KEYS) as p:
         inputs = load(p)
-        report = Report(inputs, commit())
-        page, figures, card = report.page(), report.figures(), model_card.write(inputs)
-    for name, content in figures.items():
-        with files.atomic_file(f"plots/{name}") as part:
+        report = Report(inputs, again.origin())
+        page, card = report.page(), model_card.write(inputs)
+        figures = {f"plots/{name}": content for name, content in report.figures().items()}
+        figures |= {f"report/figures/{name}": content for name, content in report.paper_figures().items()}
+    for path, content in figures.items():
+        with files.atomic_file(path) as part:
             part.write_bytes(content)
     files.write_text(PAGE, page)
     files.write_text(model_card.CARD, card)

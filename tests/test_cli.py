@@ -12,7 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from petseg import __version__
-from petseg.config.overrides import flatten, read
+from petseg.config.overrides import flatten, hydra, read
 from petseg.recipes import run
 from support.audited import some_pictures, write_own
 from support.paths import COMMITTED, ROOT
@@ -303,7 +303,7 @@ TEXTS = "null", "true", "1e-4", "", "a b", "it's", "x,y", "[a]", "{b}", "C:\\", 
 
 @pytest.mark.parametrize("value", [None, True, False, 3, 0.5, 1e-05, [], ["file:///a b", "c"], *TEXTS])
 def test_any_value_can_be_written_in_hydras_grammar(value):
-    [override] = OverridesParser.create().parse_overrides([f"data.path={run.hydra(value)}"])
+    [override] = OverridesParser.create().parse_overrides([f"data.path={hydra(value)}"])
     assert override.value() == value
     assert type(override.value()) is type(value)
     assert not override.is_sweep_override()

@@ -16,6 +16,7 @@ from support.paths import COMMITTED
 
 BREEDS = (("Bengal", "cat"), ("Birman", "cat"), ("beagle", "dog"), ("great_pyrenees", "dog"))
 THIRD = Network("slim.Slim", UNetParams, "Slim & Co", ("#009e73", "#3ecf9f"))
+ORIGINAL = ((48, 36), (30, 40), (44, 44))  # width and height of the photographs in turn
 SCORES = ("dice", "dice_low", "dice_high", "iou", "dice_original", "nsd", "ece", "loss")
 CONVENTIONS = ("dice", "iou", "precision", "recall", "boundary_iou", "nsd", "hd95")
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -59,6 +60,31 @@ def write_network(root: Path, name: str, place: int, epochs: int) -> None:
     write_json(root / f"models/{name}.run.json", machine(place) | facts)
 
 
+def write_packed(root: Path, split: str, random: np.random.Generator, count: int, size: int) -> None:
+    """Writes the arrays of a split."""
+    (root / f"data/packed/{split}").mkdir(parents=True)
+    images = random.integers(0, 256, (count, size, size, 3), np.uint8)
+    np.save(root / f"data/packed/{split}/images.npy", images)
+    np.save(root / f"data/packed/{split}/trimaps.npy", random.integers(1, 4, (count, size, size), np.uint8))
+
+
+def write_photograph(root: Path, name: str, random: np.random.Generator, size: tuple[int, int]) -> None:
+    """Writes a photograph without loss, its trimap, and each network's prediction: the truth, moved."""
+    width, height = size
+    trimap = random.integers(1, 4, (height, width), np.uint8)
+    files = {
+        f"images/{name}.jpg": (random.integers(0, 256, (height, width, 3), np.uint8), "BMP"),
+        f"annotations/trimaps/{name}.png": (trimap, "PNG"),
+    }
+    for path, (pixels, kind) in files.items():
+        (root / "data/raw" / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(root / "data/raw" / path, kind)
+    for place, network in enumerate(NETWORKS):
+        (root / "data/predictions" / network).mkdir(parents=True, exist_ok=True)
+        mask = np.roll(trimap != 2, 1 + place, axis=1)
+        Image.fromarray(mask).save(root / "data/predictions" / network / f"{name}.png")
+
+
 def write_results(root: Path, count: int, breeds: tuple[tuple[str, str], ...], size: int, epochs: int) -> None:
     """Writes everything the report reads below `root`, for `count` test images of `breeds` in turn."""
     random = np.random.default_rng(0)
@@ -69,15 +95,11 @@ def write_results(root: Path, count: int, breeds: tuple[tuple[str, str], ...], s
     test = pd.DataFrame(rows, columns=["name", "breed", "species"])
     others = test.head(3).assign(split=["train", "train", "valid"][:count], name="other")
     write_csv(root / "data/splits.csv", pd.concat([others, test.assign(split="test")]))
-    trimaps = random.integers(1, 4, (count, size, size), np.uint8)
-    (root / "data/packed/test").mkdir(parents=True)
-    np.save(root / "data/packed/test/images.npy", random.integers(0, 256, (count, size, size, 3), np.uint8))
-    np.save(root / "data/packed/test/trimaps.npy", trimaps)
-    masks = {name: np.roll(trimaps != 2, 1 + place, axis=2) for place, name in enumerate(NETWORKS)}
-    for network, predicted in masks.items():
-        (root / "data/predictions" / network).mkdir(parents=True)
-        for name, mask in zip(test["name"], predicted, strict=True):
-            Image.fromarray(mask).save(root / "data/predictions" / network / f"{name}.png")
+    for split, images in (("train", others.query("split == 'train'")), ("valid", others.query("split == 'valid'"))):
+        write_packed(root, split, random, len(images), size)
+    write_packed(root, "test", random, count, size)
+    for place, name in enumerate(test["name"]):
+        write_photograph(root, name, random, ORIGINAL[place % len(ORIGINAL)])
     write_csv(root / "plots/test/scores.csv", test.assign(**{name: random.uniform(0.6, 1, count) for name in NETWORKS}))
     write_json(
         root / "metrics/test.json", {name: dict(zip(SCORES, random.random(8), strict=True)) for name in NETWORKS}
@@ -95,6 +117,13 @@ def write_results(root: Path, count: int, breeds: tuple[tuple[str, str], ...], s
         for state in ("raw", "calibrated")
     ]
     write_csv(root / "plots/test/calibration.csv", pd.DataFrame(rows))
+    rows = [
+        {"network": name, "state": state, "confidence": bin / 4, "accuracy": random.random(), "share": 0.25}
+        for name in NETWORKS
+        for state in ("raw", "calibrated")
+        for bin in range(1, 5)
+    ]
+    write_csv(root / "plots/test/reliability.csv", pd.DataFrame(rows))
     precision = dict(zip(NETWORKS, ("fp32", "bf16", "tf32"), strict=False))
     write_json(root / "data/evaluate.run.json", machine(8) | {"precision": precision})
     for place, name in enumerate(NETWORKS):

@@ -87,12 +87,64 @@ def test_differences_are_paired_and_those_of_the_test(scores):
     )
     [axes] = charts.differences(test, LIGHT).axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
-    assert labels == ["all (26)", "cat (10)", "Bengal (10)", "dog (16)", "beagle (4)", "pug (12)"]
+    assert labels == ["all (26)", "dog (16)", "cat (10)", "other breeds (4)", "pug (12)", "Bengal (10)"]
     lines = [line.get_xdata() for line in axes.lines[1:]]  # after the zero line
     intervals = [line for line in lines if len(line) == 2]
     assert len(intervals) == 5  # four images have none
+    assert [label.get_fontweight() for label in axes.get_yticklabels()] == ["bold"] * 3 + ["normal"] * 3
     pugs = stats.ttest_rel(test["unet"][:12], test["resnet34_unet"][:12]).confidence_interval()
-    assert list(intervals[-1]) == pytest.approx(list(pugs))
+    assert list(intervals[-2]) == pytest.approx(list(pugs))
+
+
+def test_differences_show_both_ends_of_many_breeds():
+    rng = np.random.default_rng(0)
+    breeds = np.repeat([f"breed_{index:02}" for index in range(14)], 12)
+    test = pd.DataFrame({"breed": breeds, "species": "cat", "unet": 0.9})
+    test["resnet34_unet"] = 0.9 + np.repeat(np.arange(14), 12) / 100 + rng.normal(0, 0.001, len(test))
+    [axes] = charts.differences(test, LIGHT).axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["all (168)", *(f"breed {index:02} (12)" for index in (0, 1, 2, 3, 4, 9, 10, 11, 12, 13))]
+
+
+def test_differences_without_large_breeds_show_the_species():
+    test = pd.DataFrame(
+        {"breed": list("abcdefghijkl"), "species": ["cat", "dog"] * 6, "unet": 0.9, "resnet34_unet": 0.8}
+    )
+    [axes] = charts.differences(test, LIGHT).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["all (12)"]
+
+
+def test_the_forest_has_means_intervals_and_the_paired_difference(scores):
+    test = pd.concat([scores] * 3)
+    unet, other = test["unet"], test["resnet34_unet"]
+    numbers = {"unet": {"dice": 0.725, "dice_low": 0.7, "dice_high": 0.75}, "resnet34_unet": {"dice": 0.7875}}
+    upper, lower = charts.forest(test, numbers, LIGHT).axes
+    lines = [list(line.get_xdata()) for line in upper.lines if line.get_color() != LIGHT.grid]
+    assert lines == [[0.7, 0.75], [0.725], [0.7875]]  # one network has no interval
+    assert [text.get_text() for text in upper.texts] == ["0.7250", "0.7875"]
+    interval, mean, zero = [list(line.get_xdata()) for line in lower.lines]
+    assert interval == pytest.approx(list(stats.ttest_rel(unet, other).confidence_interval()))
+    assert mean == pytest.approx([(unet - other).mean()])
+    assert zero == [0, 0]
+
+
+def test_pairs_have_a_dot_per_image_in_the_color_of_the_better(scores):
+    scores.loc[0, "unet"] = 0.97
+    [axes] = charts.pairs(scores, LIGHT).axes
+    dots = {line.get_color(): line.get_xydata().tolist() for line in axes.lines if line.get_marker() == "o"}
+    assert dots[LIGHT.networks["unet"]] == [[0.97, 0.95]]
+    assert dots[LIGHT.networks["resnet34_unet"]] == scores.loc[1:, ["unet", "resnet34_unet"]].values.tolist()
+    assert {text.get_text() for text in axes.texts} == {"UNet better: 25%", "ResNet34-UNet better: 75%"}
+    assert axes.get_xlim()[0] <= 0.5
+
+
+def test_reliability_has_a_line_per_network_and_state():
+    rows = [(name, state, x, x / 2) for name in NETWORKS for state in ("raw", "calibrated") for x in (0.2, 0.8)]
+    bins = pd.DataFrame(rows, columns=["network", "state", "confidence", "accuracy"])
+    [axes] = charts.reliability(bins, LIGHT).axes
+    lines = {(line.get_color(), line.get_linestyle()) for line in axes.lines if line.get_marker() == "o"}
+    assert lines == {(color, style) for color in LIGHT.networks.values() for style in ("-", "--")}
+    assert all(line.get_ydata().tolist() == [0.1, 0.4] for line in axes.lines if line.get_marker() == "o")
 
 
 def test_37_breeds_do_not_overlap():

@@ -11,12 +11,12 @@ from petseg.runtime.errors import DataError, PetsegError
 
 FILES = {
     "data/splits.csv": "split",
-    "data/packed/test/images.npy": "split",
-    "data/packed/test/trimaps.npy": "split",
     "data/predictions/unet/Bengal_0.png": "evaluate",
     "data/evaluate.run.json": "evaluate",
     "metrics/test.json": "evaluate",
     "plots/test/scores.csv": "evaluate",
+    "plots/test/conventions.csv": "evaluate",
+    "plots/test/reliability.csv": "evaluate",
     "plots/train/unet.csv": "train_unet",
     "metrics/train_unet.json": "train_unet",
     "models/resnet34_unet.run.json": "train_resnet34_unet",
@@ -48,11 +48,21 @@ def test_json_without_an_entry_is_refused(project):
 
 def test_scores_of_other_images_are_refused(project):
     root, values = project()
-    assert isinstance(load(values, root).images, np.memmap)
     path = root / "plots/test/scores.csv"
     header, *rows = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([header, *reversed(rows)]), encoding="utf-8")
     with pytest.raises(DataError, match=r"plots/test/scores\.csv is not of the test images in data/splits\.csv"):
+        load(values, root)
+
+
+def test_packed_images_of_other_splits_are_refused(project):
+    root, values = project()
+    path = root / "data/packed/test/images.npy"
+    np.save(path, np.load(path)[1:])
+    with pytest.raises(DataError, match=r"data/packed cannot be used .*run `dvc repro split`"):
+        load(values, root)
+    path.unlink()
+    with pytest.raises(DataError, match=r"images\.npy does not exist; run `dvc repro split`"):
         load(values, root)
 
 
@@ -75,7 +85,7 @@ def test_predictions_are_read_at_the_size_of_the_network(project):
     mask[:, 60:] = True
     Image.fromarray(mask).save(root / "data/predictions/unet/Bengal_0.png")
     found = load(values, root).masks["unet"]
-    assert found.shape == load(values, root).trimaps.shape
+    assert found.shape == (12, values.image_size, values.image_size)
     assert np.flatnonzero(found[0, 0]).tolist() == list(range(32, 64))
 
 

@@ -155,8 +155,9 @@ def test_scores_by_species_and_breed_have_intervals(card):
 def test_a_breed_without_test_images_and_one_with_a_single_image(project):
     root, values = project(count=3)
     splits = pd.read_csv(root / "data/splits.csv")
-    extra = pd.DataFrame({"name": ["x"], "split": ["train"], "breed": ["pug"], "species": ["dog"]})
-    pd.concat([extra, splits]).to_csv(root / "data/splits.csv", index=False)
+    splits.loc[0, ["breed", "species"]] = "pug", "dog"  # in the train split
+    splits.loc[1, ["breed", "species"]] = "Bengal", "cat"
+    splits.to_csv(root / "data/splits.csv", index=False)
     test = pd.read_csv(root / "plots/test/scores.csv").set_index("breed")
     text = model_card.write(load(values, root))
     assert "| dog | pug | 1 | 0 | – | – |" in text

@@ -1,25 +1,32 @@
 """The page, the PNG files, and the last lines of `make repro`."""
 
 import base64
+import functools
 import json
 import re
+import shlex
+import subprocess
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 
 from petseg.config import params
 from petseg.config.networks import NETWORKS
-from petseg.report import summary
+from petseg.report import again, content, overlays, summary
+from petseg.report.again import Origin
 from petseg.report.inputs import load
 from petseg.report.page import Report
 from petseg.report.theme import DARK, LIGHT
-from petseg.report.tiles import data_uri, load_picture, tile
-from petseg.runtime.provenance import Commit
+from petseg.report.tiles import Picture, data_uri, load_picture
 
-HERE = Commit("0123456789abcdef0123456789abcdef01234567", ())
-FIGURES = {f"{name}.png" for name in ("curves_dice", "curves_loss", "samples", "extremes", "breeds", "distribution")}
+HERE = Origin("0123456789abcdef0123456789abcdef01234567")
+FIGURES = {f"{name}.png" for name in ("samples", "extremes", "breeds")}
+CHARTS = ("forest", "curves_dice", "curves_loss", "breeds", "scores", "reliability")
 LABELS = {"unet": "UNet", "resnet34_unet": "ResNet34-UNet", "slim": "Slim & Co"}
 
 
@@ -29,7 +36,7 @@ def page_of(root, values, at=HERE) -> str:
 
 def parse(page: str) -> ET.Element:
     """The page as a tree; fails if a tag is not closed or a character not escaped."""
-    void = re.sub(r"<(meta|img|source)\b([^>]*)>", r"<\1\2/>", page.removeprefix("<!doctype html>"))
+    void = re.sub(r"<(meta|img|source|input|br)\b([^>]*)>", r"<\1\2/>", page.removeprefix("<!doctype html>"))
     return ET.fromstring(void)
 
 
@@ -83,11 +90,6 @@ def test_each_number_is_in_its_row_and_column(project, networks):
         "Parameters": expected(lambda _, place: f"1,942,2{89 + place}"),
         "Training time, h:mm:ss": expected(lambda _, place: ("0:01:35", "0:02:36", "0:03:37")[place]),
     }
-    headline = [text_of(box) for box in page.find(".//div[@class='headline']")]
-    assert headline == [
-        f"{label}{scores[name]['dice']:.4f} test Dice, 95% confidence interval {interval[label]}"
-        for name, label in zip(NETWORKS, interval, strict=True)
-    ]
     machine = ("Device", "Processor", "CPU threads per process", "Python", "PyTorch", "NumPy", "Albumentations")
     keys = ("device", "device_name", "threads", "python", "torch", "numpy", "albumentations")
     machine = dict(zip(machine, keys, strict=True))
@@ -124,9 +126,12 @@ def test_parameters_breeds_and_splits_are_in_their_row_and_column(project, netwo
     means, medians = test.groupby("breed").mean(numeric_only=True), test.median(numeric_only=True)
     breeds = table_of(page, "Table of scores by breed")
     for row, breed in (("Bengal, cat", "Bengal"), ("great pyrenees, dog", "great_pyrenees")):
-        assert breeds[row] == {"Images": "3"} | expected(lambda name, _, breed=breed: f"{means[name][breed]:.4f}")
+        cells = {"Images": "3"} | expected(lambda name, _, breed=breed: f"{means[name][breed]:.4f}")
+        if networks == 2:  # three images have no interval
+            cells["Difference"] = f"{means['unet'][breed] - means['resnet34_unet'][breed]:+.3f}"
+        assert breeds[row] == cells
     listed = ", ".join(f"{label} {median}" for label, median in expected(lambda n, _: f"{medians[n]:.4f}").items())
-    assert f"Dotted lines: medians, {listed}." in text_of(page)
+    assert (f"Dotted lines: medians, {listed}." in text_of(page)) == (networks != 2)
     assert table_of(page, "Data") == {
         "train": {"Images": "2", "cat": "2", "dog": "0", "Breeds": "2"},
         "valid": {"Images": "1", "cat": "0", "dog": "1", "Breeds": "1"},
@@ -137,38 +142,58 @@ def test_parameters_breeds_and_splits_are_in_their_row_and_column(project, netwo
 
 
 @pytest.mark.parametrize("networks", [2, 3])
-def test_each_tile_shows_its_image_with_its_network(project, networks):
+def test_each_picture_has_the_layers_of_its_network(project, networks):
     inputs = load(*reversed(project(networks=networks)))
     page = parse(Report(inputs, HERE).page())
-    loaded = [load_picture(inputs, row) for row in range(len(inputs.test))]
-    by_name = {picture.name: picture for picture in loaded}
+    by_name = {picture.name: picture for picture in (load_picture(inputs, row) for row in range(len(inputs.test)))}
+    samples = page.findall(".//section[@aria-labelledby='samples']//figure")
+    assert len(samples) == 5
+    for figure in samples:
+        name, width, height = re.fullmatch(
+            r"(\S+), (\d+) × (\d+) pixels", text_of(figure.find("figcaption/small"))
+        ).groups()
+        picture = by_name[name]
+        assert (int(width), int(height)) == picture.size
+        for box, network in zip(figure.findall("div[@class='viewers']/div"), NETWORKS, strict=True):
+            check_layers(box.find("div"), picture, network)
+            assert text_of(box.findall("div")[1]) == f"{LABELS[network]} {picture.dice[network]:.3f}"
+    worst = page.findall(".//section[@aria-labelledby='worst']//figure")
+    lowest = inputs.test.set_index("name")[list(NETWORKS)]
+    shown = [text_of(figure.find("figcaption/small")) for figure in worst]
+    assert shown == list(lowest.min(axis=1).sort_values().index)
+    for figure, name in zip(worst, shown, strict=True):
+        network, *others = lowest.loc[name].sort_values().index
+        check_layers(figure.find("div"), by_name[name], network)
+        caption = text_of(figure.find("figcaption"))
+        assert content.explanation(by_name[name], network) in caption
+        assert all(f"{LABELS[other]}: {by_name[name].dice[other]:.3f}." in caption for other in others)
 
-    def figures(section):
-        return page.findall(f".//section[@aria-labelledby='{section}']//figure")
 
-    for figure in figures("samples"):
-        check_tiles(figure, by_name[text_of(figure.find("figcaption/small"))], ["image", "truth", *NETWORKS])
-    ranks = [(name, rank) for name in NETWORKS for rank in ("Best", "Median", "Worst")]
-    for figure, (name, rank) in zip(figures("extremes"), ranks, strict=True):
-        order = inputs.test.sort_values(name, ascending=False, kind="stable").index
-        picture = loaded[order[{"Best": 0, "Median": len(order) // 2, "Worst": -1}[rank]]]
-        assert text_of(figure.find("figcaption")) == f"{rank}{picture.breed.replace('_', ' ')}, {picture.name}"
-        check_tiles(figure, picture, ["image", name])
+def check_layers(viewer, picture, network):
+    truth, mask = picture.truth, picture.masks[network]
+    sources = [image.get("src") for image in viewer.findall("img")]
+    layers = [overlays.outline(truth), overlays.cutout(mask), overlays.errors(mask, truth)]
+    assert sources == [data_uri(picture.image), *layers]
+    assert picture.name in viewer.find("img").get("alt")
 
 
-def check_tiles(figure, picture, contents):
-    boxes = figure.findall("div[@class='tiles']/div")
-    for box, what in zip(boxes, contents, strict=True):
-        image, label = box.find("img"), {"truth": "ground truth"}.get(what, what)
-        assert image.get("src") == data_uri(tile(picture, what))
-        assert picture.name in image.get("alt")
-        assert text_of(box.find("div")) == (f"{LABELS[what]} {picture.dice[what]:.3f}" if what in NETWORKS else label)
+def test_an_explanation_tells_area_edge_and_errors():
+    truth, mask = np.zeros((2, 10, 10), dtype=bool)
+    truth[2:6, 2:7] = True
+    mask[2:4, 2:7] = mask[9] = True
+    picture = Picture("n", "b", (10, 10), np.zeros((10, 10, 3), np.uint8), truth, {"unet": mask}, {})
+    text = content.explanation(picture, "unet")
+    assert text == "Foreground: 20% of the image. Missed: 50% of it; added: 50%."
+    truth[0, 0] = True
+    assert "touches its edge" in content.explanation(picture, "unet")
+    truth[:] = False
+    assert content.explanation(picture, "unet") == "No foreground in the ground truth; 20% of the image is segmented."
 
 
 def test_the_page_is_self_contained(project):
     text = page_of(*project())
     for element in parse(text).iter():
-        assert element.tag not in ("script", "link", "iframe", "object")
+        assert element.tag not in ("link", "iframe", "object")
         assert all(element.get(key, "data:").startswith("data:") for key in ("src", "srcset", "poster"))
     assert [element.get("href") for element in parse(text).iter() if element.get("href")] == ["MODEL_CARD.md"]
     assert not re.search(r"<style>[^<]*(url\(|@import)", text)
@@ -178,14 +203,16 @@ def test_the_page_is_self_contained(project):
 @pytest.mark.parametrize("networks", [1, 2, 3])
 def test_each_chart_is_there_in_both_themes_with_all_networks(project, networks):
     page = parse(page_of(*project(networks=networks)))
-    third = "Dice of UNet minus Dice of ResNet34-UNet" if networks == 2 else "Dice, mean over images"
-    titles = ("Dice, mean over images", "Loss", third, "Distribution of Dice over the test images")
+    breeds = "Dice of UNet minus Dice of ResNet34-UNet" if networks == 2 else "Dice, mean over images"
+    scores = "Dice of ResNet34-UNet" if networks == 2 else "Distribution of Dice over the test images"
+    titles = ("test Dice", breeds, scores, "Dice, mean over images", "Loss", "probability of foreground")
     for chart, title in zip(page.findall(".//picture"), titles, strict=True):
         assert chart.find("source").get("media") == "(prefers-color-scheme: dark)"
         for uri, theme in ((chart.find("img").get("src"), LIGHT), (chart.find("source").get("srcset"), DARK)):
             svg = base64.b64decode(uri.removeprefix("data:image/svg+xml;base64,")).decode("utf-8")
             assert f">{title}</text>" in svg
-            assert all(color in svg for color in theme.networks.values())
+            drawn = any if title.startswith("Dice of UNet minus") else all  # this chart has the color of the better one
+            assert drawn(color in svg for color in theme.networks.values())
     style = page.find("head/style").text
     for name, color in LIGHT.networks.items():
         assert re.findall(rf"--{name}: (#\w+)", style) == [color, DARK.networks[name]]
@@ -194,7 +221,7 @@ def test_each_chart_is_there_in_both_themes_with_all_networks(project, networks)
 @pytest.mark.parametrize(
     ("overrides", "there"),
     [
-        ([], ["on augmented images", "highest validation Dice", "Synthetic images are not", "Pet segmentation"]),
+        ([], ["on augmented images", "highest validation Dice", "The images are synthetic", "Pet segmentation"]),
         (["evaluate.flips=true", "train.select=valid_loss"], ["Test-time augmentation", "lowest validation loss"]),
         (["data.source=oxford", "train.augment=none"], ["CC BY-SA 4.0", "photographs from Oxford-IIIT Pet"]),
         (["data.source=folder"], ["Image segmentation", "your own data set"]),
@@ -217,7 +244,7 @@ def test_the_text_depends_on_the_parameters(project, overrides, there):
         assert not overrides or words not in before
     if "data.source=oxford" in overrides:
         assert "augmented" not in after
-        assert "Synthetic" not in after
+        assert "synthetic" not in after
 
 
 def test_names_from_the_data_are_escaped(project):
@@ -230,7 +257,7 @@ def test_names_from_the_data_are_escaped(project):
 @pytest.mark.parametrize(("images", "epochs"), [(1, 1), (3, 2)])
 def test_one_breed_few_images_one_epoch(project, images, epochs):
     root, values = project(count=images, breeds=(("Bengal", "cat"),), epochs=epochs)
-    report = Report(load(values, root), Commit("unknown", ()))
+    report = Report(load(values, root), Origin("unknown"))
     text = text_of(parse(report.page()))
     assert "All test images." in text
     assert "The commit is unknown" in text
@@ -243,8 +270,8 @@ def test_one_breed_few_images_one_epoch(project, images, epochs):
 def test_the_commit_and_uncommitted_changes_are_stated(project):
     root, values = project()
     assert f"git checkout {HERE.sha} && dvc repro" in text_of(parse(page_of(root, values)))
-    text = text_of(parse(page_of(root, values, Commit(HERE.sha, ("params.yaml",)))))
-    assert "not in this commit: params.yaml. Commit them first." in text
+    text = text_of(parse(page_of(root, values, Origin(HERE.sha, ("dvc.yaml",)))))
+    assert "not in this commit: dvc.yaml. Commit them first." in text
 
 
 @pytest.mark.parametrize("networks", [1, 2, 3])
@@ -270,7 +297,7 @@ def change_scores(root, **scores):
 
 
 def test_misleading_scores_are_announced(project):
-    root, values = project()
+    root, values = project(count=30)
     assert "Warning:" not in page_of(root, values)
     change_scores(root, empty_truths=2, dice_nonempty=0.4321)
     paths = list((root / "data/predictions/unet").iterdir())
@@ -281,6 +308,82 @@ def test_misleading_scores_are_announced(project):
     assert f"Warning: 2 of {images} test images have no foreground." in text_of(page)
     row = table_of(page, "Results")[f"Dice over the {images - 2} images with foreground"]
     assert row == expected(lambda name, place: "0.4321")
+
+
+def test_few_images_and_copies_are_announced(project):
+    root, values = project()
+    assert "Warning: There are only 12 test images" in text_of(parse(page_of(root, values)))
+    test = np.load(root / "data/packed/test/images.npy")
+    train = np.load(root / "data/packed/train/images.npy")
+    train[0] = test[3]
+    np.save(root / "data/packed/train/images.npy", train)
+    text = text_of(parse(page_of(root, values)))
+    assert "Warning: 1 photograph is in more than one split, such as other = great_pyrenees_3." in text
+
+
+def test_chips_say_what_the_results_depend_on(project):
+    root, values = project()
+    page = parse(page_of(root, values, Origin(HERE.sha, ("src/petseg/optim.py",), (), "laptop-1")))
+    chips = [text_of(chip) for chip in page.findall(".//ul[@class='chips']/li")]
+    assert chips == [
+        "data synthetic images",
+        f"image size {values.image_size} × {values.image_size}",
+        f"seed {values.seed}",
+        "experiment laptop-1",
+        "commit 0123456 + changes",
+        "precision bf16 and fp32",
+        "processor device_name 0 and device_name 1",
+    ]
+
+
+def test_the_command_repeats_the_parameters(git_project, monkeypatch):
+    sha = git_project("commit", lr=0.003, name="a")
+    assert again.origin() == Origin(sha)
+    assert again.origin().command == f"git checkout {sha} && dvc repro"
+    git_project(lr=0.5, name="it's, b")
+    monkeypatch.setenv("DVC_EXP_NAME", "brave-cat")
+    origin = again.origin()
+    assert (origin.changed, origin.experiment) == ((), "brave-cat")
+    words = shlex.split(origin.command)
+    assert words[:7] == ["git", "checkout", sha, "&&", "dvc", "exp", "run"]
+    assert words[7::2] == ["-S", "-S"]
+    assert words[8] == "lr=0.5"
+    [override] = OverridesParser.create().parse_overrides([words[10]])
+    assert (override.key_or_group, override.value()) == ("name", "it's, b")
+    git_project(lr=0.5, other=1)  # -S cannot remove a key
+    assert again.origin().changed == ("params.yaml",)
+
+
+@pytest.fixture
+def git_project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    git = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
+    git(["git", "init", "--quiet"])
+
+    def write(commit="", **values):
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        if commit:
+            git(["git", "add", "."])
+            git(["git", "-c", "user.name=n", "-c", "user.email=e", "commit", "--quiet", "-m", "message"])
+        return git(["git", "rev-parse", "HEAD"]).stdout.strip()
+
+    return write
+
+
+def test_paper_figures_have_a_column_s_width_and_say_where_they_are_from(project):
+    inputs = load(*reversed(project()))
+    files = Report(inputs, HERE).paper_figures()
+    assert files.keys() == {f"{name}.{kind}" for name in CHARTS for kind in ("svg", "pdf")}
+    for name, figure in files.items():
+        text = figure.decode("latin-1")
+        assert HERE.sha in text
+        if name.endswith("svg"):
+            assert float(re.search(r'width="([\d.]+)pt"', text)[1]) == pytest.approx(252)
+            assert "<text" not in text  # letters are outlines
+        else:
+            assert float(re.search(r"/MediaBox \[ 0 0 ([\d.]+) ", text)[1]) == pytest.approx(252)
+            assert "/FontFile2" in text
+    assert files == Report(inputs, HERE).paper_figures()
 
 
 def test_few_images_have_no_interval(project, monkeypatch):

@@ -118,6 +118,17 @@ def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def hydra(value: Any) -> str:
+    """A value in the override grammar of Hydra, which `dvc exp run -S` takes; strings are quoted."""
+    if isinstance(value, list):
+        return f"[{','.join(map(hydra, value))}]"
+    if isinstance(value, str):
+        # Backslashes count as escapes only before a quote, and there each one must be doubled.
+        escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
+        return f"'{escaped}'"
+    return "null" if value is None else str(value).lower()
+
+
 def sentence(error: ValidationError, sources: Sequence[Source], model: type[BaseModel]) -> str:
     """Turns pydantic's complaint about `combine(sources)` into one sentence that begins with the place.
 

@@ -63,6 +63,24 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     return Difference(mean, mean - half, mean + half, p, better, images)
 
 
+FEW = 10  # images; smaller groups are merged
+
+
+def groups(labels: Sequence[str], first: np.ndarray, second: np.ndarray, others: str) -> dict[str, Difference]:
+    """Compares two sides within groups of images, such as breeds; the groups where the first is best come first.
+
+    Args:
+        labels: the group of each image.
+        first, second: as for `difference`.
+        others: the label under which groups of fewer than FEW images are merged.
+    """
+    first, second, names = np.atleast_2d(first), np.atleast_2d(second), np.asarray(labels, dtype=str)
+    kinds, places, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    names = np.where(sizes[places] < FEW, others, kinds[places])
+    found = {name: difference(first[:, names == name], second[:, names == name]) for name in np.unique(names).tolist()}
+    return dict(sorted(found.items(), key=lambda item: -item[1].mean))
+
+
 def variances(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
     """Variances of the mean difference by the choice of images and, unless both sides have one seed, of seeds.
 

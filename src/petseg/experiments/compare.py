@@ -1,7 +1,6 @@
 """Paired comparison of two sides: experiments, commits or recipes, or the two networks of the workspace."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +20,6 @@ from petseg.runtime.errors import PetsegError
 OF_NETWORK_SIZE = ("dice", "iou")  # scores at image_size; the others are at the original size of each image
 SCORE_NAMES = (*OF_NETWORK_SIZE, "dice_original", "nsd")
 SMALL = 0.002  # the difference whose number of seeds is told
-FEW = 10  # images; smaller groups are merged
 WORKSPACE = "workspace"
 
 
@@ -167,17 +165,11 @@ def _check(first: Side, second: Side, score: str) -> None:
 
 
 def _groups(kind: str, side: Side, one: np.ndarray, other: np.ndarray) -> list[Group]:
-    """The differences of all species or breeds, the best first; those with fewer than FEW images are `others`."""
-    labels = side.results[0].scores[kind].to_numpy(dtype=str)
-    sizes = Counter(labels.tolist())
-    labels = np.array([label if sizes[label] >= FEW else "others" for label in labels.tolist()])
-    names = sorted(set(labels.tolist()))
-    if len(names) < 2:
-        return []
-    found = {name: paired.difference(one[:, labels == name], other[:, labels == name]) for name in names}
-    corrected = dict(zip(found, paired.holm([each.p for each in found.values()]), strict=True))
-    ordered = sorted(found, key=lambda name: -found[name].mean)
-    return [Group(kind, name, found[name], float(corrected[name])) for name in ordered]
+    """The differences of all species or breeds, with corrected p-values; none if there is a single group."""
+    found = paired.groups(side.results[0].scores[kind].tolist(), one, other, "others")
+    corrected = paired.holm([each.p for each in found.values()])
+    groups = [Group(kind, name, each, float(p)) for (name, each), p in zip(found.items(), corrected, strict=True)]
+    return groups if len(groups) > 1 else []
 
 
 def differ_in(first: Sequence[Result], second: Sequence[Result]) -> list[str]:

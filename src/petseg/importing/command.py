@@ -3,10 +3,10 @@
 import shlex
 from pathlib import Path
 
+from petseg.config.overrides import hydra
 from petseg.importing import plan as planning
 from petseg.importing import write
 from petseg.importing.plan import Options
-from petseg.recipes.run import hydra
 from petseg.runtime import machine
 
 

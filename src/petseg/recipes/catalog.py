@@ -7,7 +7,6 @@ committed, not as experiments have left it.
 import contextlib
 import difflib
 import itertools
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from petseg.config.overrides import (
     recipe_path,
 )
 from petseg.recipes.yaml_edit import edited
-from petseg.runtime import files
+from petseg.runtime import files, provenance
 from petseg.runtime.errors import ParamsError
 
 PARAMS = Path("params.yaml")
@@ -55,17 +54,8 @@ def _default(path: Path) -> Source:
 
 def default_text(path: Path = PARAMS) -> str:
     """The committed text of params.yaml; its present text if git has no commit of it."""
-    committed = _committed_text(path)
+    committed = provenance.committed_text(path)
     return read_text(path) if committed is None else committed
-
-
-def _committed_text(path: Path) -> str | None:
-    command = ["git", "show", f"HEAD:./{path.name}"]
-    try:
-        done = subprocess.run(command, cwd=path.parent, capture_output=True, encoding="utf-8")
-    except (OSError, UnicodeDecodeError):  # no git, or not text
-        return None
-    return done.stdout if done.returncode == 0 else None
 
 
 def table(path: Path = PARAMS) -> str:
@@ -135,7 +125,7 @@ def apply(name: str, path: Path = PARAMS, force: bool = False) -> None:
 
 def _refuse_to_lose_edits(path: Path) -> None:
     """Raises ParamsError unless `path` can be restored: it is as committed, or has the values of one recipe."""
-    committed, present = _committed_text(path), read_text(path)
+    committed, present = provenance.committed_text(path), read_text(path)
     if committed is None:
         raise ParamsError(f"git has no commit of {path}, so its values would be lost; commit it, or add --force.")
     known = [parse(committed, str(path)).values]

@@ -8,9 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from petseg.config.overrides import combine, flatten, read
+from petseg.config.overrides import combine, flatten, hydra, read
 from petseg.recipes import catalog
 from petseg.runtime.errors import PetsegError
 
@@ -42,17 +41,6 @@ def settings(name: str, overrides: Sequence[str] = (), path: Path = catalog.PARA
     present = flatten(read(path).values)
     changed = {k: v for k, v in flatten(combine(sources)).items() if k not in present or present[k] != v}
     return [*(f"{key}={hydra(value)}" for key, value in changed.items() if key not in swept), *sweeps]
-
-
-def hydra(value: Any) -> str:
-    """A value in the override grammar of Hydra, which `dvc exp run -S` takes; strings are quoted."""
-    if isinstance(value, list):
-        return f"[{','.join(map(hydra, value))}]"
-    if isinstance(value, str):
-        # Backslashes count as escapes only before a quote, and there each one must be doubled.
-        escaped = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + found[2].replace("'", "\\'"), value)
-        return f"'{escaped}'"
-    return "null" if value is None else str(value).lower()
 
 
 def run(names: Sequence[str], overrides: Sequence[str] = (), path: Path = catalog.PARAMS) -> None:

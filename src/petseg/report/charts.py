@@ -1,6 +1,10 @@
-"""The charts: training curves, Dice by breed, distribution of Dice. Each function returns a Figure, without pyplot."""
+"""The charts: scores, their differences, their distribution, calibration and training curves.
+
+Each function returns a Figure, without pyplot.
+"""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,18 +77,59 @@ def breeds(test: pd.DataFrame, theme: Theme) -> Figure:
     return figure
 
 
-def differences(test: pd.DataFrame, theme: Theme) -> Figure:
-    """Draws the paired difference of the two networks' Dice, over all images, by species and by breed.
+def forest(test: pd.DataFrame, scores: dict[str, dict[str, float]], theme: Theme) -> Figure:
+    """Draws each network's mean Dice with its interval, and the paired difference of two networks on its own axis.
 
-    Bars are 95 % intervals of the paired t-test; fewer than MIN_IMAGES images have none. Breeds are in the order of
-    their difference, the first network's best above.
+    Args:
+        test: each network's Dice, one row per image.
+        scores: metrics/test.json: dice, and dice_low and dice_high if there are enough images.
+    """
+    two, rows = len(NETWORKS) == 2, len(NETWORKS)
+    figure = Figure(figsize=(WIDTH, 0.75 + 0.3 * rows + 0.9 * two), layout="constrained")
+    upper, *lower = figure.subplots(1 + two, 1, height_ratios=[rows, 1][: 1 + two], squeeze=False)[:, 0]
+    for row, name in enumerate(NETWORKS):
+        own = scores[name]
+        ends = own.get("dice_low", math.nan), own.get("dice_high", math.nan)
+        _interval(upper, row, own["dice"], ends, f"{own['dice']:.4f}", theme.networks[name])
+        upper.axhline(row, color=theme.grid, lw=0.8, zorder=0)
+    upper.set_yticks(range(rows), [network.label for network in NETWORKS.values()])
+    upper.set(ylim=(rows - 0.5, -0.5), xlabel="test Dice")
+    for axes in lower:
+        first, second = NETWORKS
+        found = paired.difference(test[first].to_numpy(float), test[second].to_numpy(float))
+        color = theme.networks[first if found.mean > 0 else second]
+        _interval(axes, 0, found.mean, (found.low, found.high), f"{found.mean:+.4f}", color)
+        axes.axvline(0, color=theme.faint, lw=1)
+        axes.set_yticks([0], ["difference"])
+        axes.set(ylim=(0.5, -0.5), xlabel=f"{NETWORKS[first].label} minus {NETWORKS[second].label}, paired")
+    for axes in (upper, *lower):
+        axes.tick_params(axis="y", labelcolor=theme.ink)
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.08)
+        axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    return figure
+
+
+def _interval(axes: Axes, row: int, mean: float, ends: tuple[float, float], text: str, color: str) -> None:
+    """Draws a mean with its interval, and its number at the right edge; no interval if an end is NaN."""
+    if not math.isnan(ends[0]):
+        axes.plot(ends, [row, row], color=color, lw=2.2)
+    axes.plot([mean], [row], "o", color=color, ms=7)
+    axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center", fontweight="bold")
+
+
+def differences(test: pd.DataFrame, theme: Theme, most: int = 5) -> Figure:
+    """Draws the paired difference of the two networks' Dice: over all images, by species, and of some breeds.
+
+    These are the `most` breeds at either end of the order of differences. Breeds with few images are merged. Bars are
+    95 % intervals of the paired t-test; fewer than MIN_IMAGES images have none.
 
     Args:
         test: columns species and breed, and each network's Dice; one row per image.
     """
     first, second = NETWORKS
-    rows = _difference_rows(test)
-    figure = Figure(figsize=(WIDTH, 1.2 + 0.22 * len(rows)), layout="constrained")
+    rows = _difference_rows(test, most)
+    figure = Figure(figsize=(WIDTH, 1.0 + 0.24 * len(rows)), layout="constrained")
     axes = figure.add_subplot(xlabel=f"Dice of {NETWORKS[first].label} minus Dice of {NETWORKS[second].label}")
     axes.axvline(0, color=theme.faint, lw=1)
     for row, (_, found, bold) in enumerate(rows):
@@ -102,19 +147,66 @@ def differences(test: pd.DataFrame, theme: Theme) -> Figure:
     return figure
 
 
-def _difference_rows(test: pd.DataFrame) -> list[tuple[str, Difference, bool]]:
-    """Returns label, difference and whether it is a sum, from top to bottom: all, then each species with its breeds."""
-    rows = [_difference_row("all", test, True)]
-    for species, of_species in test.groupby("species"):
-        rows.append(_difference_row(str(species), of_species, True))
-        groups = [_difference_row(str(breed), scores, False) for breed, scores in of_species.groupby("breed")]
-        rows += sorted(groups, key=lambda row: (-row[1].mean, row[0]))
-    return rows
+def _difference_rows(test: pd.DataFrame, most: int) -> list[tuple[str, Difference, bool]]:
+    """Returns label, difference and whether it is bold, from top to bottom: all, the species, then breeds."""
+
+    def compare(column: str, others: str) -> list[tuple[str, Difference]]:
+        found = paired.groups(test[column].tolist(), *(test[name].to_numpy(float) for name in NETWORKS), others)
+        return [(_label(name, each.images), each) for name, each in found.items() if each.images < len(test)]
+
+    whole = paired.difference(*(test[name].to_numpy(float) for name in NETWORKS))
+    rows = [(_label("all", len(test)), whole), *compare("species", "other species")]
+    breeds = compare("breed", "other breeds" if (test["breed"].value_counts() >= paired.FEW).any() else "all breeds")
+    shown = breeds if len(breeds) <= 2 * most else [*breeds[:most], *breeds[-most:]]
+    return [(*row, True) for row in rows] + [(*row, False) for row in shown]
 
 
-def _difference_row(name: str, scores: pd.DataFrame, bold: bool) -> tuple[str, Difference, bool]:
-    first, second = (scores[network].to_numpy(float) for network in NETWORKS)
-    return f"{name.replace('_', ' ')} ({len(scores)})", paired.difference(first, second), bold
+def _label(name: str, images: int) -> str:
+    return f"{name.replace('_', ' ')} ({images})"
+
+
+def pairs(test: pd.DataFrame, theme: Theme) -> Figure:
+    """Draws each image's Dice with the first network against that with the second, and the line where they are equal.
+
+    Args:
+        test: each network's Dice, one row per image.
+    """
+    first, second = NETWORKS
+    figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
+    axes = figure.add_subplot(xlabel=f"Dice of {NETWORKS[first].label}", ylabel=f"Dice of {NETWORKS[second].label}")
+    low = math.floor(min(0.95, float(test[[first, second]].to_numpy().min())) * 20) / 20
+    axes.plot([low, 1], [low, 1], color=theme.faint, lw=1)
+    alpha = float(np.clip(100 / len(test), 0.25, 0.8))
+    for better, worse in ((first, second), (second, first)):
+        shown = test[test[better] >= test[worse]]
+        axes.plot(shown[first], shown[second], "o", ms=4.5, mew=0, color=theme.networks[better], alpha=alpha)
+        x, y, ha, va = (0.97, 0.03, "right", "bottom") if better == first else (0.03, 0.97, "left", "top")
+        share = paired.difference(test[better].to_numpy(float), test[worse].to_numpy(float)).better
+        text = f"{NETWORKS[better].label} better: {share:.0%}"
+        axes.text(x, y, text, transform=axes.transAxes, color=theme.networks[better], ha=ha, va=va, fontweight="bold")
+    axes.set(xlim=(low, 1.003), ylim=(low, 1.003), aspect="equal")
+    return figure
+
+
+def reliability(bins: pd.DataFrame, theme: Theme) -> Figure:
+    """Draws how often pixels are foreground against their probability: raw solid, calibrated dashed.
+
+    Args:
+        bins: plots/test/reliability.csv: network, state, confidence, accuracy and share of each bin.
+    """
+    figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
+    axes = figure.add_subplot(xlabel="probability of foreground", ylabel="share of pixels that are foreground")
+    axes.plot([0, 1], [0, 1], color=theme.faint, lw=1)
+    groups: Any = bins.groupby(["network", "state"])
+    for (name, state), rows in groups:
+        style = "--" if state == "calibrated" else "-"
+        axes.plot(rows["confidence"], rows["accuracy"], f"o{style}", ms=3, lw=1.4, color=theme.networks[name])
+    for label, style in (("raw", "-"), ("calibrated", "--")):
+        axes.plot([], [], color=theme.faint, ls=style, label=label)
+    axes.legend(loc="upper left", handlelength=2.6)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    _network_legend(figure, axes, theme)
+    return figure
 
 
 def distribution(test: pd.DataFrame, theme: Theme) -> Figure:

@@ -11,10 +11,14 @@ from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
 from petseg.config.training import LossParams
 from petseg.evaluation import paired
+from petseg.evaluation.paired import Difference
 from petseg.evaluation.statistics import constant_prediction
+from petseg.report.again import Origin
 from petseg.report.inputs import Inputs, Record
+from petseg.report.tiles import Picture
 
 HERE = Path(__file__).parent
+FEW_IMAGES = 30  # of a test split
 Table = dict[str, dict[str, str]]  # texts by row label and network
 
 
@@ -97,13 +101,39 @@ def empty_truths(inputs: Inputs) -> int:
 
 
 def warnings(inputs: Inputs) -> list[str]:
-    """Returns sentences about what makes the scores misleading."""
+    """Returns sentences about what makes the scores wrong or misleading."""
     found = {NETWORKS[name].label: constant_prediction(masks) for name, masks in inputs.masks.items()}
     sentences = [f"{label} {problem}" for label, problem in found.items() if problem]
     if empty := empty_truths(inputs):
         sentences.append(
             f"{empty} of {len(inputs.test)} test images have no foreground. On such an image, predicting nothing has a "
             "Dice of 1 and anything else has 0, so the table also has the mean over the other images."
+        )
+    if inputs.copies:
+        count = len(inputs.copies)
+        sentences.append(
+            f"{count} photograph{'s are' if count > 1 else ' is'} in more than one split, such as "
+            f"{' = '.join(inputs.copies[0])}. `petseg audit` lists all copies; split.group=duplicates keeps each in "
+            "one split."
+        )
+    if len(inputs.test) < FEW_IMAGES:
+        sentences.append(
+            f"There are only {len(inputs.test)} test images; with fewer than {FEW_IMAGES}, means and intervals say "
+            "little."
+        )
+    return sentences
+
+
+def caveats(params: Params) -> list[str]:
+    """Returns sentences about what the scores do not show."""
+    sentences = [
+        f"Each network was trained once, with seed {params.seed}. Intervals cover the choice of the test images, not "
+        "the seed: a difference is a result only if it holds over several, which `petseg compare` combines."
+    ]
+    if params.data.source == "synthetic":
+        sentences.append(
+            "The images are synthetic. Their scores show that the pipeline works; they say nothing about photographs "
+            "of pets and cannot be compared with published results."
         )
     return sentences
 
@@ -175,20 +205,6 @@ def definitions(params: Params) -> dict[str, str]:
     }
 
 
-def caveats(params: Params) -> dict[str, str]:
-    """Returns what limits the scores, in the form of `definitions`."""
-    sentences = {
-        "One seed:": "each network was trained once. A difference between networks or settings is a result only if it "
-        "holds over several seeds.",
-    }
-    if params.data.source == "synthetic":
-        sentences["Synthetic images are not photographs."] = (
-            "These scores show that the pipeline works. They say nothing about photographs of pets and cannot be "
-            "compared with published results."
-        )
-    return sentences
-
-
 def loss_words(loss: LossParams) -> str:
     """Describes a loss, without a full stop: "Binary cross entropy + 0.5 × soft Dice loss over the batch"."""
     terms = {
@@ -211,6 +227,47 @@ def split_table(splits: pd.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def breed_table(test: pd.DataFrame) -> list[dict[str, Any]]:
-    """Returns for each breed, by species and name: species, breed, number of images, and each network's mean Dice."""
+    """Returns for each breed, by species and name: species, breed, number of images, and each network's mean Dice.
+
+    For two networks also `difference`, paired: "+0.012 [+0.003, +0.021]".
+    """
+    rows = []
     groups: Any = test.groupby(["species", "breed"])
-    return groups[list(NETWORKS)].mean().assign(images=groups.size()).reset_index().to_dict("records")
+    for (species, breed), scores in groups:
+        row = {"species": species, "breed": breed, "images": len(scores), **scores[list(NETWORKS)].mean()}
+        if len(NETWORKS) == 2:
+            row["difference"] = signed(paired.difference(*(scores[name].to_numpy(float) for name in NETWORKS)))
+        rows.append(row)
+    return rows
+
+
+def signed(found: Difference) -> str:
+    """Returns a difference with its interval, if it has one: "+0.012 [+0.003, +0.021]"."""
+    return f"{found.mean:+.3f}" + ("" if math.isnan(found.low) else f" [{found.low:+.3f}, {found.high:+.3f}]")
+
+
+def chips(inputs: Inputs, origin: Origin) -> dict[str, str]:
+    """Returns what the results depend on, in a few words each."""
+    params, runs = inputs.params, inputs.training.values()
+    source = {"synthetic": "synthetic images", "oxford": "Oxford-IIIT Pet", "folder": str(params.data.path)}
+    found = {
+        "data": source[params.data.source],
+        "image size": f"{params.image_size} × {params.image_size}",
+        "seed": str(params.seed),
+        "experiment": origin.experiment or "",
+        "commit": "" if origin.sha == "unknown" else origin.sha[:7] + (" + changes" if origin.changed else ""),
+        "precision": " and ".join(dict.fromkeys(run["precision"] for run in runs)),
+        "processor": " and ".join(dict.fromkeys(run["device_name"] for run in runs)),
+    }
+    return {label: text for label, text in found.items() if text}
+
+
+def explanation(picture: Picture, name: str) -> str:
+    """Returns what network `name` got wrong in a picture, in one or two sentences."""
+    truth, mask = picture.truth, picture.masks[name]
+    if not truth.any():
+        return f"No foreground in the ground truth; {mask.mean():.0%} of the image is segmented."
+    edges = truth[0].any() or truth[-1].any() or truth[:, 0].any() or truth[:, -1].any()
+    where = f"Foreground: {truth.mean():.0%} of the image{', touches its edge' if edges else ''}."
+    missed, added = (wrong.sum() / truth.sum() for wrong in (truth & ~mask, mask & ~truth))
+    return f"{where} Missed: {missed:.0%} of it; added: {added:.0%}."

@@ -14,6 +14,9 @@ from PIL import Image
 
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
+from petseg.data import copies, packed
+from petseg.data.layout import Entry
+from petseg.data.splits import Assignment
 from petseg.runtime.errors import DataError, PetsegError
 
 Record = dict[str, Any]  # one JSON object
@@ -24,14 +27,15 @@ class Inputs:
     """Everything the report shows. Each dict has the keys of `NETWORKS`.
 
     Attributes:
+        root: folder of the project, for the photographs, trimaps and predictions of the pictures shown.
         params: params.yaml.
         splits: data/splits.csv, one row per image.
         test: plots/test/scores.csv, one row per test image: name, breed, species, and each network's Dice.
-        images: (N, S, S, 3) uint8, memory-mapped; trimaps and masks have the same order.
-        trimaps: (N, S, S) uint8, memory-mapped.
-        masks: data/predictions, (N, S, S) bool by network: predictions at original size, reduced to S.
+        masks: data/predictions in the order of `test`, reduced to image_size, (N, S, S) bool by network.
         conventions: plots/test/conventions.csv: mean scores by network, size and border.
         calibration: plots/test/calibration.csv: scores of the probabilities by network and state, raw or calibrated.
+        reliability: plots/test/reliability.csv: bins of the probabilities by network and state.
+        copies: names of images with equal pixels in several splits.
         curves: plots/train/NAME.csv, one row per epoch.
         scores: metrics/test.json.
         trained: metrics/train_NAME.json.
@@ -39,14 +43,15 @@ class Inputs:
         evaluation: data/evaluate.run.json: machine and versions of the evaluation.
     """
 
+    root: Path
     params: Params
     splits: pd.DataFrame
     test: pd.DataFrame
-    images: np.ndarray
-    trimaps: np.ndarray
     masks: dict[str, np.ndarray]
     conventions: list[Record]
     calibration: list[Record]
+    reliability: pd.DataFrame
+    copies: list[tuple[str, ...]]
     curves: dict[str, pd.DataFrame]
     scores: dict[str, Record]
     trained: dict[str, Record]
@@ -61,22 +66,21 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         PetsegError: a file is missing; the message names the stage that writes it.
         DataError: a file is damaged, or the test images of the files differ.
     """
-    root, memory_map = Path(root), partial(np.load, mmap_mode="r")
+    root, size = Path(root), params.image_size
     splits = _read(root / "data/splits.csv", "split", _table)
     test = _read(root / "plots/test/scores.csv", "evaluate", _table)
     if splits.loc[splits["split"] == "test", "name"].tolist() != test["name"].tolist():
         raise DataError("plots/test/scores.csv is not of the test images in data/splits.csv; run `dvc repro evaluate`.")
-    trimaps = _read(root / "data/packed/test/trimaps.npy", "split", memory_map)
-    size = trimaps.shape[1]
     return Inputs(
+        root=root,
         params=params,
         splits=splits,
         test=test,
-        images=_read(root / "data/packed/test/images.npy", "split", memory_map),
-        trimaps=trimaps,
         masks={name: _masks(root / "data/predictions" / name, test["name"], size) for name in NETWORKS},
         conventions=_read(root / "plots/test/conventions.csv", "evaluate", pd.read_csv).to_dict("records"),
         calibration=_read(root / "plots/test/calibration.csv", "evaluate", pd.read_csv).to_dict("records"),
+        reliability=_read(root / "plots/test/reliability.csv", "evaluate", pd.read_csv),
+        copies=_read(root / packed.PACKED, "split", partial(_copies, splits)),
         curves={name: _read(root / f"plots/train/{name}.csv", f"train_{name}", _table) for name in NETWORKS},
         scores=read_scores(root),
         trained={
@@ -86,6 +90,13 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         training={name: _read(root / f"models/{name}.run.json", f"train_{name}", _training) for name in NETWORKS},
         evaluation=_read(root / "data/evaluate.run.json", "evaluate", _evaluation),
     )
+
+
+def _copies(splits: pd.DataFrame, folder: Path) -> list[tuple[str, ...]]:
+    assignments = [
+        Assignment(Entry(row["name"], row["breed"], row["species"]), row["split"]) for row in splits.to_dict("records")
+    ]
+    return copies.crossing(folder, assignments)
 
 
 def read_scores(root: str | Path = ".") -> dict[str, Record]:

@@ -58,6 +58,7 @@ def _show(axes: Axes, picture: Picture, what: str) -> None:
     axes.imshow(tile(picture, what), interpolation="antialiased")
     if what in NETWORKS:
         axes.set_xlabel(f"Dice {picture.dice[what]:.3f}", fontsize=8.5)
+    axes.set_anchor("S")  # lines up the scores below pictures of different heights
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)

@@ -1,5 +1,7 @@
 """Which test images the report shows: chosen by a fixed rule, not by hand."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 SAMPLE_RULE = (
@@ -24,3 +26,10 @@ def extreme_rows(test: pd.DataFrame, network: str) -> dict[str, int]:
     """Returns the rows of the images with the best, median and worst Dice of `network`; ties are broken by name."""
     order = test.sort_values([network, "name"], ascending=[False, True], kind="stable").index
     return dict(zip(RANKS, map(int, (order[0], order[len(order) // 2], order[-1])), strict=True))
+
+
+def worst_rows(test: pd.DataFrame, networks: Sequence[str], count: int = 12) -> list[int]:
+    """Returns the rows of the images on which some network has the lowest Dice, the lowest first."""
+    lowest = test[list(networks)].min(axis=1)
+    order = test.assign(lowest=lowest).sort_values(["lowest", "name"], kind="stable").index
+    return [int(row) for row in order[:count]]

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from petseg.config.networks import NETWORKS
 
 PIXELS_PER_INCH = 150
+PAPER_WIDTH = 3.5  # inches: one of two columns
+PAPER_TEXT = {"font.size": 7, "axes.titlesize": 7.5, "lines.markersize": 4}  # points
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,25 @@ def svg(draw: Callable[[Theme], Figure], theme: Theme) -> str:
         text = _save(draw(theme), format="svg", transparent=True, metadata=no_metadata).decode("utf-8")
     text = re.sub(r"(font: [^;\"]*?px )[^;\"]*", r"\1system-ui, 'Segoe UI', Roboto, sans-serif", text)
     return text[text.index("<svg") :]
+
+
+def paper(draw: Callable[[Theme], Figure], kind: str, subject: str) -> bytes:
+    """Returns the figure that `draw` makes for a column of a paper, PAPER_WIDTH wide, with its fonts inside.
+
+    Args:
+        kind: `svg` or `pdf`.
+        subject: what the figure was made from, for the file's metadata.
+    """
+    settings = _settings(LIGHT) | {"svg.fonttype": "path", "pdf.fonttype": 42, **PAPER_TEXT}
+    with matplotlib.rc_context(settings):
+        figure = draw(LIGHT)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(PAPER_WIDTH, height * PAPER_WIDTH / width)
+        if kind == "pdf":
+            metadata = {"Subject": subject, "Creator": "petseg", "Producer": None, "CreationDate": None}
+        else:
+            metadata = {"Description": subject, "Creator": "petseg", "Date": None}
+        return _save(figure, format=kind, metadata=metadata)
 
 
 def _save(figure: Figure, **options: Any) -> bytes:

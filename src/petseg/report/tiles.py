@@ -1,4 +1,4 @@
-"""Small pictures of a mask on its image: what a network segmented, and where it is wrong."""
+"""Pictures of a mask on its photograph, at original size: what a network segmented, and where it is wrong."""
 
 import base64
 import io
@@ -8,27 +8,35 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from petseg.config.networks import NETWORKS
+from petseg.data import layout
+from petseg.data.images import decode, read_pair
+from petseg.data.packed import foreground
 from petseg.report.inputs import Inputs
 
-TILE = 256  # pixels per side: sharp on a phone, small in a file
+LONGEST = 1024  # pixels: larger photographs are reduced, so that the page stays small
 # Yellow and blue can be told from each other and from gray with every kind of color blindness.
 FALSE_POSITIVE, FALSE_NEGATIVE = "#ffd60a", "#4040ff"
 ERRORS = {"false positive: background": FALSE_POSITIVE, "false negative: missed foreground": FALSE_NEGATIVE}
+GRAY = 128
+FADED = 0.7  # share of gray in true negatives
+HATCHING = 6  # pixels from one stripe to the next
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A test image and its masks.
+    """A test image and its masks, at original size or reduced to LONGEST pixels.
 
     Attributes:
-        image: (S, S, 3) uint8.
-        truth: (S, S) bool, True on the foreground.
-        masks: predictions, (S, S) bool by network.
+        size: original width and height, pixels.
+        image: (H, W, 3) uint8.
+        truth: (H, W) bool, True on the foreground.
+        masks: predictions, (H, W) bool by network.
         dice: by network.
     """
 
     name: str
     breed: str
+    size: tuple[int, int]
     image: np.ndarray
     truth: np.ndarray
     masks: dict[str, np.ndarray]
@@ -36,36 +44,49 @@ class Picture:
 
 
 def load_picture(inputs: Inputs, row: int) -> Picture:
-    """Returns the picture of a row of the test split."""
+    """Returns the picture of a row of the test split.
+
+    Raises:
+        DataError: a photograph, trimap or prediction is missing or damaged.
+    """
     test = inputs.test.loc[row]
+    name, raw = test["name"], inputs.root / layout.RAW
+    image, trimap = read_pair(layout.image_path(raw, name), layout.trimap_path(raw, name))
+    height, width = trimap.shape
+    scale = min(1, LONGEST / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    predictions = {each: inputs.root / "data/predictions" / each / f"{name}.png" for each in NETWORKS}
     return Picture(
-        name=test["name"],
+        name=name,
         breed=test["breed"],
-        image=inputs.images[row],
-        truth=inputs.trimaps[row] != 2,
-        masks={name: inputs.masks[name][row] for name in NETWORKS},
-        dice={name: test[name] for name in NETWORKS},
+        size=(width, height),
+        image=np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)),
+        truth=_reduced(foreground(trimap), size),
+        masks={each: _reduced(np.asarray(decode(path).convert("L")) > 127, size) for each, path in predictions.items()},
+        dice={each: test[each] for each in NETWORKS},
     )
 
 
-def tile(picture: Picture, what: str) -> np.ndarray:
-    """Returns the image, or a mask on the image with its errors, (TILE, TILE, 3) uint8.
+def _reduced(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
 
-    True positives keep their color, true negatives fade to gray, errors have the colors FALSE_POSITIVE and
-    FALSE_NEGATIVE.
+
+def tile(picture: Picture, what: str) -> np.ndarray:
+    """Returns the image, or a mask on it with its errors as `mark` shows them, (H, W, 3) uint8.
 
     Args:
         what: `image`, `truth` or the name of a network.
     """
-    photo = np.asarray(Image.fromarray(picture.image).resize((TILE, TILE), Image.Resampling.BICUBIC))
     if what == "image":
-        return photo
-    truth = _enlarge(picture.truth)
-    return mark(photo, truth if what == "truth" else _enlarge(picture.masks[what]), truth)
+        return picture.image
+    return mark(picture.image, picture.truth if what == "truth" else picture.masks[what], picture.truth)
 
 
 def mark(photo: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Returns a mask on its photograph, with its errors, in the colors that `tile` describes.
+    """Returns a mask on its photograph, with its errors, (H, W, 3) uint8.
+
+    True positives keep their color, true negatives fade to gray, false positives are yellow, and false negatives are
+    hatched in blue.
 
     Args:
         photo: (H, W, 3) uint8.
@@ -73,11 +94,23 @@ def mark(photo: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
         truth: (H, W) bool.
     """
     gray = photo.mean(axis=2, keepdims=True, dtype=np.float32)
-    pixels = np.where(mask[..., None], photo, 0.3 * gray + 0.7 * 128)
-    for wrong, color in ((mask & ~truth, FALSE_POSITIVE), (truth & ~mask, FALSE_NEGATIVE)):
+    pixels = np.where(mask[..., None], photo, (1 - FADED) * gray + FADED * GRAY)
+    for where, color, opacity in error_layers(mask, truth):
         # The image shines through a little, to show what the network got wrong.
-        pixels[wrong] = 0.2 * gray[wrong] + 0.8 * np.array(ImageColor.getrgb(color), dtype=np.float32)
+        pixels[where] = (1 - opacity) * gray[where] + opacity * np.array(ImageColor.getrgb(color), dtype=np.float32)
     return pixels.round().astype(np.uint8)
+
+
+def error_layers(mask: np.ndarray, truth: np.ndarray) -> list[tuple[np.ndarray, str, float]]:
+    """Returns where a mask is wrong, (H, W) bool, with color and opacity; false negatives in stripes of two."""
+    missed = truth & ~mask
+    height, width = mask.shape
+    stripe = np.add.outer(np.arange(height), np.arange(width)) % HATCHING < HATCHING // 2
+    return [
+        (mask & ~truth, FALSE_POSITIVE, 0.8),
+        (missed & stripe, FALSE_NEGATIVE, 0.85),
+        (missed & ~stripe, FALSE_NEGATIVE, 0.45),
+    ]
 
 
 def data_uri(pixels: np.ndarray) -> str:
@@ -85,8 +118,3 @@ def data_uri(pixels: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=86, subsampling=0, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _enlarge(mask: np.ndarray) -> np.ndarray:
-    """Resizes an (S, S) bool mask to TILE pixels by nearest neighbor, so that its pixels stay visible."""
-    return np.asarray(Image.fromarray(mask).resize((TILE, TILE), Image.Resampling.NEAREST)) > 0

@@ -38,10 +38,18 @@ def code_commit(root: str | Path = ".") -> str:
     return f"{sha.strip()}-dirty" if status else sha.strip()
 
 
+def committed_text(path: str | Path) -> str | None:
+    """Returns the text of a file in the commit checked out; None without git, or if the commit does not have it."""
+    path = Path(path)
+    return _git(path.parent, "show", f"HEAD:./{path.name}")
+
+
 def _git(root: str | Path, *arguments: str) -> str | None:
     """Returns what git prints, or None if it fails or is not installed."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, encoding="utf-8", timeout=30, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):  # no git, or not text
         return None
     return done.stdout if done.returncode == 0 else None
