@@ -149,12 +149,13 @@ def differences(test: pd.DataFrame, theme: Theme, most: int = 5) -> Figure:
 
 def _difference_rows(test: pd.DataFrame, most: int) -> list[tuple[str, Difference, bool]]:
     """Returns label, difference and whether it is bold, from top to bottom: all, the species, then breeds."""
+    scores = [test[name].to_numpy(float) for name in NETWORKS]
 
     def compare(column: str, others: str) -> list[tuple[str, Difference]]:
-        found = paired.groups(test[column].tolist(), *(test[name].to_numpy(float) for name in NETWORKS), others)
+        found = paired.groups(test[column].tolist(), *scores, others=others)
         return [(_label(name, each.images), each) for name, each in found.items() if each.images < len(test)]
 
-    whole = paired.difference(*(test[name].to_numpy(float) for name in NETWORKS))
+    whole = paired.difference(*scores)
     rows = [(_label("all", len(test)), whole), *compare("species", "other species")]
     breeds = compare("breed", "other breeds" if (test["breed"].value_counts() >= paired.FEW).any() else "all breeds")
     shown = breeds if len(breeds) <= 2 * most else [*breeds[:most], *breeds[-most:]]
