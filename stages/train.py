@@ -43,9 +43,9 @@ def train(name: str, params: Params) -> None:
     seeding.seed_everything(training.seed, training.deterministic)
     network = models.build(name, params)
     start_sha256 = weights.load_start(network, training) or pretrained.load_encoder(network, training)
-    dataset = TrainDataset(
-        *packed.load_split("train", size=training.image_size), training.augment, training.seed, training.cutmix
-    )
+    images, trimaps = packed.load_split("train", size=training.image_size)
+    sizes = [training.size_at(epoch) for epoch in range(training.epochs)]
+    dataset = TrainDataset(images, trimaps, training.augment, training.seed, training.cutmix, sizes)
     valid = packed.load_split("valid", size=training.image_size)
     with session.open_session(training, plan, data_sha256, start_sha256) as (world, checkpointer):
         if world.is_main:

@@ -11,6 +11,7 @@ from petseg.batches.evaluation import batches_in_order
 from petseg.batches.policies import POLICIES
 from petseg.batches.train import EpochSampler, TrainDataset, loader
 from petseg.data import packed
+from petseg.data.images import resize_image, resize_trimap
 
 
 def arrays(n=7, size=16):
@@ -52,6 +53,19 @@ def test_a_sample_depends_only_on_seed_epoch_and_index():
     views = {image.numpy().tobytes() for image in TrainDataset(*first, "a", 3).__getitems__(keys)[0]}
     assert len(views) > 50  # one image looks different in other epochs and at other indices
     assert (dataset(seed=4).__getitems__(keys)[0] != images).flatten(1).any(1).sum() > 40
+
+
+def test_samples_grow_with_the_epochs():
+    sized = TrainDataset(*arrays(), "a", 3, mix=0.5, sizes=[8, 8, 16])
+    full = TrainDataset(*arrays(), "a", 3, mix=0.5)
+    keys = [[(epoch, index) for index in range(7)] for epoch in range(3)]
+    batches = [sized.__getitems__(each) for each in keys]
+    assert [images.shape for images, _ in batches] == [(7, 8, 8, 3), (7, 8, 8, 3), (7, 16, 16, 3)]
+    assert equal(batches[2:], [full.__getitems__(keys[2])])
+    for (images, masks), (large, large_masks) in zip(batches[:2], map(full.__getitems__, keys[:2]), strict=True):
+        for i in range(7):
+            assert np.array_equal(images[i], resize_image(large[i].numpy(), 8))
+            assert np.array_equal(masks[i], resize_trimap(large_masks[i].numpy().view(np.uint8), 8))
 
 
 def test_an_epoch_has_every_sample_once_in_its_own_order():

@@ -90,6 +90,8 @@ def test_the_comments_give_the_range_of_every_number():
         ("unet.align_corners=1", ["unet.align_corners is 1", "boolean"]),
         ("loss={bce: 0, dice: 0}", ["loss.bce, loss.cross_entropy and loss.dice are all 0"]),
         ("schedule={name: one_cycle, warm_up: 2}", ["schedule.warm_up is 2", "set it to 0"]),
+        ("train.progressive=0.75", ["train.progressive gives the size 48", "resnet34_unet needs a multiple of 64"]),
+        ("train.progressive=0.6", ["train.progressive is 0.6", "multiple of 0.25"]),
         ("resnet34_unet.norm=null", ["resnet34_unet.norm is None", "'batch' or 'none'"]),
         ("lr", ["'lr' is not an override", "key=value"]),
         ("lr=[1", ["not valid YAML"]),
@@ -207,3 +209,20 @@ def test_other_parameters_may_change_while_a_stage_runs(file):
         change(file, "lr", 0.05)
     assert p.lr == params.load(COMMITTED).lr
     assert params.load(file).lr == 0.05
+
+
+@pytest.mark.parametrize(
+    ("progressive", "epochs", "sizes"),
+    [
+        ("null", 3, [256] * 3),
+        ("0.5", 6, [128, 128, 192, 192, 256, 256]),
+        ("0.5", 7, [128, 128, 128, 192, 192, 256, 256]),
+        ("0.25", 4, [64, 128, 192, 256]),
+        ("0.75", 2, [192, 256]),
+        ("0.5", 1, [256]),
+    ],
+)
+def test_progressive_sizes_have_equal_shares_of_the_epochs(progressive, epochs, sizes):
+    overrides = ["image_size=256", f"epochs={epochs}", f"train.progressive={progressive}"]
+    training = params.load(COMMITTED, overrides=overrides).training("unet")
+    assert [training.size_at(epoch) for epoch in range(epochs)] == sizes

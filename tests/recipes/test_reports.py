@@ -16,6 +16,7 @@ ALL = {
     "optimizer.name": "adam",
     "schedule.warm_up": 0,
     "cutmix": 0,
+    "progressive": None,
     "patience": None,
     "clip": None,
     "ema": None,

@@ -78,7 +78,8 @@ def run(
     training = p.training(name)
     seeding.seed_everything(training.seed)
     network = models.build(name, p)
-    dataset = TrainDataset(*(train or squares(10)), policy, training.seed, training.cutmix)
+    sizes = [training.size_at(epoch) for epoch in range(training.epochs)]
+    dataset = TrainDataset(*(train or squares(10)), policy, training.seed, training.cutmix, sizes)
     valid = valid or squares(5, seed=1)
     world = world or World()
     checkpoints = checkpoints or checkpointer(world=world)

@@ -43,12 +43,18 @@ CHOICES = {
     },
     "one_cycle": {"schedule.name": "one_cycle", "optimizer.decay": "decoupled", "optimizer.weight_decay": 0.1},
     "sgd": {"optimizer.name": "sgd", "optimizer.decay": "decoupled", "optimizer.weight_decay": 0.1, "lr": 0.1},
+    "progressive": {
+        "train.progressive": 0.5,
+        "resnet34_unet.bottleneck": "none",  # the defaults need multiples of 64
+        "resnet34_unet.pool": "false",
+    },
     "patience": {"train.patience": 1, "train.ema": 0.9, "schedule.name": "constant", "lr": 0.1},
 }
 
 
 @pytest.mark.parametrize(
-    ("choice", "at"), [("ema", 2), ("ema", 11), ("plateau", 20), ("one_cycle", 8), ("sgd", 8), ("patience", 11)]
+    ("choice", "at"),
+    [("ema", 2), ("ema", 11), ("plateau", 20), ("one_cycle", 8), ("sgd", 8), ("progressive", 14), ("patience", 11)],
 )
 def test_every_kind_of_training_resumes_in_the_same_bytes(choice, at, tmp_path):
     how = {"epochs": 4} | CHOICES[choice]

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from petseg.batches import cutmix
 from petseg.batches.policies import POLICIES, A
 from petseg.batches.sample_rng import epoch_order, sample_rng
+from petseg.data.images import resize_image, resize_trimap
 from petseg.data.packed import foreground
 from petseg.runtime.errors import STOPS
 
@@ -30,11 +31,20 @@ class TrainDataset(Dataset):
         policy: name of the augmentation policy, a key of `POLICIES`.
         seed: of the augmentation.
         mix: probability of CutMix per sample.
+        sizes: height and width of the samples in each epoch, at most S, for progressive resizing; by default S.
     """
 
-    def __init__(self, images: np.ndarray, trimaps: np.ndarray, policy: str, seed: int, mix: float = 0.0) -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        trimaps: np.ndarray,
+        policy: str,
+        seed: int,
+        mix: float = 0.0,
+        sizes: Sequence[int] | None = None,
+    ) -> None:
         self.images, self.trimaps = np.asarray(images), np.asarray(trimaps)  # rows of a memmap take longer to slice
-        self.seed, self.mix = seed, mix
+        self.seed, self.mix, self.sizes = seed, mix, sizes
         self.augment = A.Compose(POLICIES[policy](self.images.shape[1]))
         cv2.setNumThreads(0)  # images are too small for threads, and the cores are busy with workers or with torch
 
@@ -42,7 +52,7 @@ class TrainDataset(Dataset):
         return len(self.images)
 
     def __getitem__(self, key: Key) -> tuple[np.ndarray, np.ndarray]:
-        """Image (S, S, 3) uint8 and mask (S, S) uint8, 1 for pet and border."""
+        """Image (S, S, 3) uint8 and mask (S, S) uint8, 1 for pet and border; smaller by `sizes`."""
         epoch, index = key
         generators = sample_rng(self.seed, epoch, index)
         self.augment.set_random_state(*generators)
@@ -52,12 +62,22 @@ class TrainDataset(Dataset):
             partner, window = patch
             other_image, other_mask = self._augmented(partner)
             image[window], mask[window] = other_image[window], other_mask[window]
+        size = self.size_at(epoch)
+        if size < len(image):
+            image, mask = resize_image(image, size), resize_trimap(mask, size)
         return image, mask
 
+    def size_at(self, epoch: int) -> int:
+        """Height and width of the samples in an epoch."""
+        return self.sizes[epoch] if self.sizes else self.images.shape[1]
+
     def __getitems__(self, keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
-        """A batch: images (B, S, S, 3) uint8 and masks (B, S, S) bool. Filling one array is faster than collating."""
-        images = np.empty((len(keys), *self.images.shape[1:]), np.uint8)
-        masks = np.empty((len(keys), *self.trimaps.shape[1:]), np.uint8)
+        """A batch of one epoch: images (B, S, S, 3) uint8 and masks (B, S, S) bool.
+
+        Filling one array is faster than collating.
+        """
+        size = self.size_at(keys[0][0]) if keys else self.images.shape[1]
+        images, masks = np.empty((len(keys), size, size, 3), np.uint8), np.empty((len(keys), size, size), np.uint8)
         for i, key in enumerate(keys):
             images[i], masks[i] = self[key]
         return torch.from_numpy(images), torch.from_numpy(masks).view(torch.bool)

@@ -86,9 +86,13 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _check_networks(self) -> "Params":
+        sizes = self.train.sizes(self.image_size)
         for name in NETWORKS:
             if needed := self.network(name).size_error(self.image_size):
                 raise ValueError(f"image_size is {self.image_size}, but {name} needs {needed}")
+            for size in sizes[:-1]:
+                if needed := self.network(name).size_error(size):
+                    raise ValueError(f"train.progressive gives the size {size}, but {name} needs {needed}")
             training = self.training(name)
             if error := self.loss.error(self.network(name).classes):
                 raise ValueError(f"{name}.classes is {self.network(name).classes}, but {error}")

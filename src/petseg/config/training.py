@@ -18,6 +18,7 @@ class TrainParams(Section):
 
     augment: Literal["a", "b", "c", "d_elastic", "d_elastic_or_crop", "petseg", "none"]
     cutmix: Annotated[float, Field(ge=0, le=1)]
+    progressive: Annotated[float, Field(ge=0.25, le=0.75, multiple_of=0.25)] | None
     select: Literal["valid_dice", "valid_loss"]
     patience: Annotated[int, Field(ge=1, le=5000)] | None
     clip: Annotated[float, Field(ge=1e-3, le=1e3)] | None
@@ -26,6 +27,11 @@ class TrainParams(Section):
     micro_batch: BatchSize | None
     deterministic: bool
     compile: bool
+
+    def sizes(self, image_size: int) -> list[int]:
+        """Heights and widths of the training images: `progressive` of `image_size` first, growing by quarters."""
+        quarters = range(round(4 * (self.progressive or 1)), 5)
+        return [image_size * each // 4 for each in quarters]
 
 
 class LossParams(Section):
@@ -106,6 +112,14 @@ class Training(TrainParams):
     encoder: str | None = None
     encoder_lr: float = 1.0
     encoder_frozen: int = 0
+
+    def size_at(self, epoch: int) -> int:
+        """Height and width of the training images in an epoch, from 0.
+
+        Each of `sizes` has an equal share of the epochs. The last epoch always has `image_size`.
+        """
+        sizes = self.sizes(self.image_size)
+        return sizes[-1] if epoch == self.epochs - 1 else sizes[epoch * len(sizes) // self.epochs]
 
     def flat(self) -> dict[str, str | float | bool | None]:
         """Every value under its dotted key: `lr`, `loss.dice` and so on."""

@@ -8,6 +8,7 @@ from petseg.models.weights import Record
 from petseg.runtime.errors import PetsegError
 
 FOLDER = Path("models")
+BOXED = Path(__file__).parent / "boxed" / "unet.safetensors"  # comes with the package; boxed/MODEL_CARD.md describes it
 
 
 def all_weights(folder: str | Path = FOLDER) -> dict[Path, Record]:
@@ -27,14 +28,20 @@ def all_weights(folder: str | Path = FOLDER) -> dict[Path, Record]:
 def best_weights(folder: str | Path = FOLDER) -> tuple[Path, str]:
     """Finds the network with the highest Dice on the validation split, as its weights file records it.
 
-    Of equal networks, the first one is taken.
+    Of equal networks, the first one is taken. If the folder has none, it is the one that comes with petseg.
 
     Returns:
         The weights file, and a line for the user that says which network it is and why.
 
     Raises:
-        PetsegError: as for `all_weights`.
+        PetsegError: a file cannot be read.
     """
+    if not any(Path(folder).glob("*.safetensors")):
+        record = weights.read(BOXED)[1]
+        return BOXED, (
+            f"Network: the {record.label} that comes with petseg (valid Dice {record.valid_dice:.4f} on photographs of "
+            f"cats and some dogs), since {folder}/ has none"
+        )
     records = all_weights(folder)
     best = max(records, key=lambda path: records[path].valid_dice)
     reason = "the only one there" if len(records) == 1 else f"the highest of {len(records)}"

@@ -105,7 +105,8 @@ def train(
 
             if world.is_main:
                 on_epoch(state.history)
-            minutes = state.seconds / state.epoch * (params.epochs - state.epoch) / 60
+            pixels = [params.size_at(epoch) ** 2 for epoch in range(params.epochs)]
+            minutes = state.seconds / sum(pixels[: state.epoch]) * sum(pixels[state.epoch :]) / 60
             shown = figures(state, state.epoch, params.epochs, row["train_loss"])
             progress.say(*shown[:3], f"{minutes:.1f} min left", *shown[3:])
 
