@@ -30,6 +30,9 @@ INFO = PageInfo("UNet", SIZE, "trained on <40> images.", {"Validation Dice": "0.
 FAKE = Runtime(b"export default '</script><!--'", b"\0asm")
 
 
+pytestmark = pytest.mark.xdist_group("inference_page")  # the tests share a browser
+
+
 @pytest.fixture(scope="module")
 def weights_file(tmp_path_factory):
     """A UNet that has learned something: random weights would give masks that are all edge."""

@@ -7,13 +7,14 @@ import pytest
 
 from support.project import Project, copy
 
+SECOND = {"test_docs", "test_mistakes", "test_new_network", "test_own_data", "test_survival", "test_verify"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives all tests that share a project to one worker of pytest-xdist, and those of other files to one each."""
+    """Gives tests that share `finished` to two workers of pytest-xdist, each of which makes it once."""
     for item in items:
-        if "pipeline" in item.path.parts:
-            shared = "finished" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("pipeline" if shared else item.path.stem))
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("pipeline 2" if item.path.stem in SECOND else "pipeline 1"))
 
 
 @pytest.fixture(scope="session")

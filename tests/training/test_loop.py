@@ -207,7 +207,10 @@ def test_a_terminal_shows_the_epochs_and_a_bar_in_80_columns(name, monkeypatch, 
     run(name, epochs=2)
     shown = terminal.getvalue()
     bars = [line for line in re.split(r"[\r\n]", shown) if "|" in line]
-    assert re.fullmatch(rf"{name}: epoch 1/2, loss \d\.\d{{3}}, \d+ images/s \|.+\| \d\d:\d\d<\d\d:\d\d", next(bar for bar in bars if "loss" in bar))
+    assert re.fullmatch(
+        rf"{name}: epoch 1/2, loss \d\.\d{{3}}, \d+ images/s \|.+\| \d\d:\d\d<\d\d:\d\d",
+        next(bar for bar in bars if "loss" in bar),
+    )
     assert re.match(rf"{name}: epoch 2/2, valid Dice 0\.\d{{4}}, best 0\.\d{{4}}", bars[-1])
     assert max(map(len, bars)) <= 80
     assert len(capsys.readouterr().out.splitlines()) == 2
