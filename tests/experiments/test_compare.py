@@ -1,6 +1,7 @@
 """`petseg compare` on fabricated repositories, without DVC."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -136,7 +137,16 @@ def test_sides_that_cannot_be_compared_are_refused(run):
 def test_the_page_has_every_figure_and_needs_nothing_else(run, tmp_path):
     run("wide-1", page=tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert page.count("<svg") == len(NETWORKS)
+    assert page.count("<svg") == 2 * len(NETWORKS)  # means, and differences
     assert "UNet: wide-1 is better than HEAD by 0.0" in page
     assert "Bengal" in page
     assert not any(word in page for word in ("http:", "https:", "<script"))
+
+
+def test_the_page_has_a_dot_for_every_seed(run, tmp_path):
+    run("wide-*", "slow-1", ("unet",), page=tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count('<circle class="seed"') == 4
+    assert page.count("wide-*, UNet") == page.count("slow-1, UNet") == 1
+    places = [float(x) for x in re.findall(r'class="seed" cx="([\d.]+)"', page)]
+    assert min(places[:3]) > places[3]  # wide is better with every seed

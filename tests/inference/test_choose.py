@@ -30,6 +30,6 @@ def test_all_networks_are_in_the_order_of_the_registry(tmp_path):
     assert [path.stem for path in all_weights(tmp_path)] == ["b", "c", "a"]
 
 
-def test_without_a_network_the_user_is_told_how_to_train_one(tmp_path):
+def test_without_a_network_a_split_cannot_be_shown(tmp_path):
     with pytest.raises(PetsegError, match=r"no trained network in .*none; train one with `dvc repro`, or name a file"):
-        best_weights(tmp_path / "none")
+        all_weights(tmp_path / "none")

@@ -30,16 +30,12 @@ SIZE, TEMPERATURE = 64, 1.7
 # The networks of params.yaml as committed are unet-a and resnet34_unet-a; the UNet of the recipe oxford is unet-a too.
 OPTIONS = {
     "unet-a": {},
-    "unet-b": {"half": True},
     "unet-c": {"channels_first": True},
     "unet-d": {"dynamic": True},
-    "resnet34_unet-a": {"channels_first": True},
     "resnet34_unet-b": {"dynamic": True, "channels_first": True},
-    "resnet34_unet-c": {"half": True},
     "resnet34_unet-d": {"half": True},
     "unet-laptop": {"half": True, "channels_first": True},
     "resnet34_unet-laptop": {},
-    "resnet34_unet-oxford": {"half": True},
 }
 
 

@@ -10,6 +10,7 @@ from support.project import Project, copy
 SECOND = {"test_docs", "test_mistakes", "test_new_network", "test_own_data", "test_survival", "test_verify"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Gives tests that share `finished` to two workers of pytest-xdist, each of which makes it once."""
     for item in items:

@@ -1,17 +1,20 @@
 """The commands and the Python code of docs/using.md, run one after the other in a small project."""
 
+import os
 import re
 import shlex
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from petseg.cli import app
 from petseg.inference import web_runtime
-from petseg.runtime.errors import PetsegError
+from petseg.runtime.errors import STOPS, PetsegError
 from support.paths import ROOT
 
 PAGE = (ROOT / "docs/using.md").read_text(encoding="utf-8")
@@ -62,10 +65,28 @@ def run_command(project, line):
         started.alive()[0].send_signal(signal.SIGINT)
         assert started.end()[0] == 0
         return
-    project.run("sh", "-c", shlex.join(words).replace("'&&'", "&&"))
+    if words[0] == "petseg" and "&&" not in words:
+        run_here(project, words[1:])
+    else:
+        project.run("sh", "-c", shlex.join(words).replace("'&&'", "&&"))
     if words[:2] == ["petseg", "export"]:
         suffix = "html" if words[2] == "html" else "onnx"
         assert any(project.folder.rglob(f"*.{suffix}")), f"`{line}` wrote nothing"
+
+
+def run_here(project, words):
+    """Runs a command of petseg in this process, which has imported torch already."""
+    folder, handlers = Path.cwd(), {number: signal.getsignal(number) for number in STOPS}
+    os.chdir(project.folder)
+    try:
+        status = app(words, prog_name="petseg", standalone_mode=False)
+    except SystemExit as end:
+        status = end.code
+    finally:
+        os.chdir(folder)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert not status, f"petseg {words} ended with {status}"
 
 
 def test_the_commands_work_one_after_the_other(used):

@@ -30,6 +30,11 @@ class Side(NamedTuple):
     network: str
     results: tuple[Result, ...]
 
+    @property
+    def label(self) -> str:
+        """The network's name for people."""
+        return NETWORKS[self.network].label
+
     def scores(self, score: str) -> np.ndarray:
         """One score of every test image, (seeds, images)."""
         column = self.network if score == "dice" else f"{self.network}_{score}"

@@ -13,7 +13,7 @@ from petseg.experiments.compare import Comparison, Group
 from petseg.report import theme
 
 HERE = Path(__file__).parent
-LEFT, RIGHT, ROW, PADDING = 170, 610, 24, 12  # of the charts, in SVG units
+LEFT, RIGHT, ROW, TALL_ROW, PADDING = 170, 610, 24, 38, 12  # of the charts, in SVG units
 
 
 def render(comparisons: Sequence[Comparison], differing: Sequence[str]) -> str:
@@ -32,10 +32,36 @@ def render(comparisons: Sequence[Comparison], differing: Sequence[str]) -> str:
                 "verdict": compare_text.verdict(each),
                 "limits": compare_text.limits(each, several),
                 "chart": chart(each),
+                "means": means(each),
             }
             for each in comparisons
         ],
     )
+
+
+def means(comparison: Comparison) -> dict[str, Any]:
+    """Returns the positions of both sides' mean scores: a dot for each seed, and their mean."""
+    sides = comparison.first, comparison.second
+    values = [side.scores(comparison.score).mean(axis=1) for side in sides]
+    low, high = min(map(min, values)), max(map(max, values))
+    room = (high - low) / 20 or 0.001
+    low, high = low - room, high + room
+
+    def place(value: float) -> float:
+        return round(LEFT + (value - low) / (high - low) * (RIGHT - LEFT), 1)
+
+    rows = [
+        {
+            "name": f"{side.name}, {side.label}" if side.name != side.label else side.name,
+            "y": PADDING + TALL_ROW * (number + 0.5),
+            "seeds": [place(value) for value in own],
+            "mean": place(own.mean()),
+            "text": f"{own.mean():.4f}",
+        }
+        for number, (side, own) in enumerate(zip(sides, values, strict=True))
+    ]
+    ends = [f"{low:.4f}", f"{high:.4f}"]
+    return {"rows": rows, "left": LEFT, "right": RIGHT, "ends": ends, "height": PADDING + TALL_ROW * len(rows)}
 
 
 def chart(comparison: Comparison) -> dict[str, Any]:

@@ -54,9 +54,9 @@ class Report:
         subject = "; ".join(f"{label} {text}" for label, text in content.chips(self.inputs, self.origin).items())
         subject = f"{subject}; made by: {self.origin.command}".replace("×", "x")
         return {
-            f"{name}.{kind}": theme.paper(draw, kind, subject)
+            f"{name}.{kind}": file
             for name, draw in self.charts.items()
-            for kind in ("svg", "pdf")
+            for kind, file in theme.paper(draw, subject).items()
         }
 
     def page(self) -> str:

@@ -54,23 +54,24 @@ def svg(draw: Callable[[Theme], Figure], theme: Theme) -> str:
     return text[text.index("<svg") :]
 
 
-def paper(draw: Callable[[Theme], Figure], kind: str, subject: str) -> bytes:
-    """Returns the figure that `draw` makes for a column of a paper, PAPER_WIDTH wide, with its fonts inside.
+def paper(draw: Callable[[Theme], Figure], subject: str) -> dict[str, bytes]:
+    """Returns the figure that `draw` makes for a column of a paper, PAPER_WIDTH wide, as `svg` and `pdf`.
 
     Args:
-        kind: `svg` or `pdf`.
-        subject: what the figure was made from, for the file's metadata.
+        subject: what the figure was made from, for the metadata of the files.
     """
+    metadata = {
+        "svg": {"Description": subject, "Creator": "petseg", "Date": None},
+        "pdf": {"Subject": subject, "Creator": "petseg", "Producer": None, "CreationDate": None},
+    }
     settings = _settings(LIGHT) | {"svg.fonttype": "path", "pdf.fonttype": 42, **PAPER_TEXT}
     with matplotlib.rc_context(settings):
         figure = draw(LIGHT)
         width, height = figure.get_size_inches()
         figure.set_size_inches(PAPER_WIDTH, height * PAPER_WIDTH / width)
-        if kind == "pdf":
-            metadata = {"Subject": subject, "Creator": "petseg", "Producer": None, "CreationDate": None}
-        else:
-            metadata = {"Description": subject, "Creator": "petseg", "Date": None}
-        return _save(figure, format=kind, metadata=metadata)
+        figure.draw_without_rendering()  # lays it out
+        figure.set_layout_engine("none")
+        return {kind: _save(figure, format=kind, metadata=facts) for kind, facts in metadata.items()}
 
 
 def _save(figure: Figure, **options: Any) -> bytes:
