@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jinja2 import Template
 
 import petseg
 from measuring import ROOT, commit
+from petseg import models
 from petseg.config.overrides import flatten, read, recipe_path
 from petseg.data import layout, packed, splits
 from petseg.data.images import read_pair
@@ -51,7 +51,7 @@ def main() -> None:
         subprocess.run([sys.executable, str(ROOT / "stages" / stage[0]), *stage[1:]], cwd=options.work, check=True)
     state, record = weights.read(options.work / weights.output("unet"))
     weights.save(options.out, {name: half(name, tensor) for name, tensor in state.items()}, portable(record))
-    facts = {"recipe": options.recipe, "md5": digests, "commit": commit(), "size": options.out.stat().st_size}
+    facts = {"recipe": options.recipe, "md5": digests, "size": options.out.stat().st_size}
     card = describe(options.work, options.out, facts)
     files.write_text(options.out.with_name("MODEL_CARD.md"), card)
     print(card)
@@ -87,20 +87,18 @@ def describe(work: Path, path: Path, facts: dict) -> str:
     """The model card, with scores of the weights file as `petseg predict` uses it."""
     table = splits.read_table(work / splits.TABLE)
     network = petseg.load(path, device="cpu")
-    scores = {split: score(network, work, table.query("split == @split")["name"]) for split in ("valid", "test")}
+    scores = {
+        split: score(network, work, table.query("split == @split")["name"].tolist()) for split in ("valid", "test")
+    }
     test = table.query("split == 'test'").assign(dice=scores["test"]["dice"])
-    breeds = test.groupby(["species", "breed"])["dice"].agg(["size", "mean"]).reset_index()
-    trained = table.query("split == 'train'").groupby("breed").size()
-    breeds["trained"] = breeds["breed"].map(trained).fillna(0).astype(int)
+    breeds = test.groupby(["species", "breed"])["dice"].agg(["size", "mean"])
+    trained = table.query("split == 'train'").groupby(["species", "breed"]).agg(trained=("name", "size"))
+    breeds = breeds.join(trained, how="outer").fillna({"size": 0, "trained": 0}).reset_index()
     interval = bootstrap_interval(scores["test"]["dice"], 10000)
     return Template(CARD.read_text(), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True).render(
         **facts,
         record=network.records[0],
-        parameters=sum(
-            tensor.numel()
-            for name, tensor in weights.read(path)[0].items()
-            if "running" not in name and tensor.is_floating_point()
-        ),
+        parameters=models.count_parameters(weights.load(path)[0]),
         counts=table["split"].value_counts(),
         scores={split: {kind: values.mean() for kind, values in found.items()} for split, found in scores.items()},
         interval=interval,
@@ -111,7 +109,7 @@ def describe(work: Path, path: Path, facts: dict) -> str:
     )
 
 
-def score(network, work: Path, names: pd.Series) -> dict[str, np.ndarray]:
+def score(network, work: Path, names: list[str]) -> dict[str, np.ndarray]:
     """Dice of each photograph at its original size, plain and with flips."""
     found = {"dice": [], "flips": []}
     for name in names:
