@@ -3,7 +3,7 @@
 Audits the folder twice, first with an empty cache, then with the cache of the first time. Without a folder, draws
 images of about 500 x 375 pixels and 100 kB, as benchmarks/pack.py does; drawing is not timed.
 
-CPU time is that of the command and its workers. Memory is the sum of their proportional set sizes (PSS), see pack.py.
+CPU time includes the worker processes. Memory is the sum of their proportional set sizes (PSS), see pack.py.
 """
 
 import argparse

@@ -4,7 +4,7 @@
 
 ARCHIVES is a folder with images.tar.gz and annotations.tar.gz of Oxford-IIIT Pet or of a part of it. Neither DVC nor a
 network is needed. The train split trains the network, the valid split chooses its epoch, and the test split only scores
-it. The stages run in `--work`, so that a second call goes on where the first one stopped.
+it. The stages run in the folder `--work`, so a second call resumes an interrupted training.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def md5(path: Path) -> str:
 
 
 def write_params(folder: Path, recipe: str, changes: dict) -> None:
-    """Writes params.yaml with the values of a recipe, and others."""
+    """Writes params.yaml with the values of a recipe, and with `changes`."""
     folder.mkdir(parents=True, exist_ok=True)
     values = flatten(read(recipe_path(ROOT, recipe)).values)
     files.write_text(folder / "params.yaml", edited((ROOT / "params.yaml").read_text(), values | changes))
@@ -79,7 +79,7 @@ def half(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def portable(record: weights.Record) -> weights.Record:
-    """The record without what only this machine has: the device that trained in another precision, and paths."""
+    """The record with the commit, which the stages do not know in `--work`, and with fp32, which runs everywhere."""
     return replace(record, commit=commit(), training=record.training | {"precision": "fp32", "start": None})
 
 

@@ -3,8 +3,8 @@
     python benchmarks/compare.py plots/test/scores.csv
 
 An experiment takes images from the file, with replacement, with the scores of both networks on them. A side is a
-training with several seeds: the score of an image is that of the first network, plus an effect of the recipe on this
-image, plus an effect of the seed on all images, plus one of the seed on this image. The effects on an image are sampled
+training with several seeds: an image scores as with the first network, plus an effect of the recipe on this image,
+plus an effect of the seed on all images, plus an effect of the seed on this image. The effects on an image are sampled
 from the real differences between the two networks, which are centered. Without a true difference both sides have
 the same expected score; with one, it is what petseg.evaluation.power calls detectable.
 """

@@ -8,8 +8,8 @@ Errors are means of absolute differences, from 0 to 1, over the pixels where the
 
     alpha      of the opacity
     color      of the colors, weighted by the true opacity
-    halo       of the colors where the truth is background, weighted by the estimated opacity; the true color of such a
-               pixel is that of the nearest one of the pet
+    halo       of the colors where the truth is background, weighted by the estimated opacity; such a pixel
+               should have the color of the nearest pixel of the pet
     composite  of the cut-out on black and on white
 
 PyMatting is measured if it is installed.

@@ -245,7 +245,7 @@ def report(bench: Bench) -> str:
 
 
 def speed_row(name: str, result: dict, peak: float | None) -> str:
-    """One row of the table of speeds; `peak` is that of a matrix product, in floating-point operations per second."""
+    """One row of the table of speeds; `peak`: floating-point operations per second of a matrix product."""
     _, network, batch, *variant = name.split(maxsplit=3)
     share = f"{result['flops'] * result['rate'] / peak:.0%}" if peak else "–"
     cells = [network, batch, "".join(variant), f"{result['rate']:.0f}", share]

@@ -88,7 +88,9 @@ MEASURES = {"plain": plain, "ours": ours}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", nargs="?", type=Path, help="images.tar.gz, of photographs")
-    parser.add_argument("weights", nargs="?", type=Path, help="of the network; its size is that of the measurement")
+    parser.add_argument(
+        "weights", nargs="?", type=Path, help="weights file; photographs are reduced to the image size of its network"
+    )
     parser.add_argument("--images", type=int, default=24, help="number of photographs")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions of each measurement")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)

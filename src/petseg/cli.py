@@ -73,7 +73,7 @@ def predict(
         typer.Option(
             metavar="FILE",
             help="A trained network; can be repeated, to average probabilities. Default: the one in models/ with the "
-            "highest valid Dice; if there is none, `boxed`, the one that comes with petseg.",
+            "highest valid Dice, or `boxed`, the network that comes with petseg, if models/ is empty.",
         ),
     ] = [],  # noqa: B006, Typer copies it
     out: Annotated[

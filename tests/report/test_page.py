@@ -185,14 +185,14 @@ def check_layers(viewer, picture, network):
 def test_an_explanation_tells_area_edge_and_errors():
     truth, mask = np.zeros((2, 10, 10), dtype=bool)
     truth[2:6, 2:7] = True
-    mask[2:4, 2:7] = mask[9] = True
+    mask[2:4, 2:7] = mask[9, :4] = True
     picture = Picture("n", "b", (10, 10), np.zeros((10, 10, 3), np.uint8), truth, {"unet": mask}, {})
     text = content.explanation(picture, "unet")
-    assert text == "Foreground: 20% of the image. Missed: 50% of it; added: 50%."
+    assert text == "Foreground: 20% of the image. Missed: 50% of it; added: 20%."
     truth[0, 0] = True
     assert "touches its edge" in content.explanation(picture, "unet")
     truth[:] = False
-    assert content.explanation(picture, "unet") == "No foreground in the ground truth; 20% of the image is segmented."
+    assert content.explanation(picture, "unet") == "No foreground in the ground truth; 14% of the image is segmented."
 
 
 def test_the_page_is_self_contained(project):

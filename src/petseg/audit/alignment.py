@@ -1,7 +1,7 @@
 """How well the edges of a mask agree with the edges of its image, also if the mask is shifted or mirrored.
 
 The agreement at a shift is the mean, along the outline of the mask, of how strong the image's edge there is and how
-well its direction is that of the outline. It is computed for all shifts up to REACH at once, as cross-correlations by
+well its direction matches the outline. It is computed for all shifts up to REACH at once, as cross-correlations by
 FFT.
 """
 

@@ -31,7 +31,7 @@ def findings(samples: Sequence[Sample], facts: dict[str, Facts]) -> list[Finding
 
 
 def _unreadable(facts: dict[str, Facts]) -> list[Finding]:
-    """Images that end too early, and those that cannot be decoded at all."""
+    """Finds truncated images, and images that cannot be decoded at all."""
     broken = {name: brief(each.image_error) for name, each in facts.items() if each.image_error}
     cut = {name: error for name, error in broken.items() if "truncated" in error}
     other = {name: error for name, error in broken.items() if name not in cut}

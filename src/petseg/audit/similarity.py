@@ -72,10 +72,10 @@ def _cut(picture: np.ndarray, box: Box) -> np.ndarray:
 
 
 def nearest(queries: tuple[int, np.ndarray], windows: np.ndarray) -> list[Candidate]:
-    """The candidates for some images: those whose hash is near that of a window of another image.
+    """Returns pairs of images in which the hash of one is close to the hash of a window of the other.
 
     Args:
-        queries: index of the first image, and the hashes of it and of those that follow, uint64 (n, 2).
+        queries: index of the first of n consecutive images, and their hashes, uint64 (n, 2).
         windows: uint64 (N, windows), of all images.
     """
     start, whole = queries

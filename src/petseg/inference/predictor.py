@@ -81,8 +81,6 @@ class Predictor:
     """
 
     def __init__(self, paths: Sequence[str | Path], device: str | None = None) -> None:
-        if not paths:
-            raise PetsegError("No weights file was given; name one, such as models/unet.safetensors.")
         self.device = machine.device(device)
         self.records: list[weights.Record] = []
         self._networks: list[nn.Module] = []
