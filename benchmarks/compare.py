@@ -21,13 +21,16 @@ from petseg.evaluation import paired, power
 
 SETTINGS = (  # seeds of both sides, standard deviation of a seed's effect
     ((1, 1), 0.0),
+    ((2, 1), 0.008),
     ((2, 2), 0.002),
+    ((2, 2), 0.008),
     ((3, 3), 0.0),
     ((3, 3), 0.002),
     ((3, 3), 0.008),
     ((5, 5), 0.002),
     ((5, 5), 0.008),
     ((3, 1), 0.002),
+    ((3, 1), 0.008),
     ((5, 3), 0.008),
 )
 COLUMNS = ("seeds", "sd of seeds", "images", "false alarms", "detectable difference", "power there", "median estimate")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from petseg.evaluation.paired import Difference, difference, holm
+from petseg.evaluation.paired import Difference, critical, difference, holm
 
 
 def scores(seeds, images, effect=0.0, noise=0.0, seed=0):
@@ -47,6 +47,22 @@ def test_with_very_many_images_it_is_the_t_test_of_the_seeds(seeds):
     assert found.high - found.mean == pytest.approx(stats.t.ppf(0.975, freedom) * error, rel=0.02)
     if min(seeds) > 1:
         assert found.p == pytest.approx(stats.ttest_ind(*means).pvalue, rel=0.02)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.002, 0.02, 0.2])
+def test_p_value_and_interval_of_several_seeds_agree(size):
+    first, second = scores(3, 40, effect=size, noise=0.004, seed=1), scores(2, 40, noise=0.004, seed=2)
+    found = difference(first, second)
+    assert found.is_clear == (found.p < 0.05)
+    edge = difference(first - found.low, second)  # a side that is worse by the end of the interval
+    assert edge.p == pytest.approx(0.05)
+
+
+def test_the_critical_value_is_cochran_and_coxs():
+    # Equal variances with 1 and 2 degrees of freedom: the mean of 12.706 and 4.303 of Student's table
+    assert critical([(0.1, 1), (0.1, 2)], 0.05) == pytest.approx((12.706 + 4.303) / 2, abs=1e-3)
+    assert critical([(0.3, 1), (0.1, 2)], 0.05) == pytest.approx((3 * 12.706 + 4.303) / 4, abs=1e-3)
+    assert critical([(0.1, 9), (0.0, 2)], 0.05) == pytest.approx(2.262, abs=1e-3)
 
 
 def test_differences_between_seeds_widen_the_interval():

@@ -43,7 +43,7 @@ def test_more_seeds_are_needed_for_less_and_never_help_against_few_images(scores
     assert power.seeds_needed(first[:1], second, 0.02) is not None
 
 
-@pytest.mark.parametrize(("seeds", "noise"), [each for each in SETTINGS if each[0] in ((1, 1), (3, 3))])
+@pytest.mark.parametrize(("seeds", "noise"), [each for each in SETTINGS if each[0] != (5, 5)])
 def test_false_alarms_and_power_in_simulated_comparisons(scores, seeds, noise):
     count = 400
     alarms, size, found, estimate = Simulation(scores, seeds, noise, 100).rates(count)

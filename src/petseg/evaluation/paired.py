@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from petseg.evaluation.statistics import MIN_IMAGES
+
+
+SMALLEST_P = 1e-16  # that `difference` computes
 
 
 class Difference(NamedTuple):
@@ -44,8 +47,8 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     - the variance over seeds of the mean over images, pooled over both sides, times the sum of the inverse numbers of
       seeds.
 
-    Degrees of freedom are those of Satterthwaite (1946). Equal seeds are not paired: two experiments with one seed
-    share no random numbers that would make their results similar.
+    The critical value is that of Cochran and Cox (1957), which is on the safe side with few seeds. Equal seeds are not
+    paired: two experiments with one seed share no random numbers that would make their results similar.
 
     Args:
         first: (images,) or (seeds, images).
@@ -57,10 +60,12 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     better = float(np.mean((np.sign(change) + 1) / 2))
     if images < MIN_IMAGES:
         return Difference(mean, math.nan, math.nan, math.nan, better, images)
-    error, freedom = combine(variances(first, second))
-    half = float(stats.t.ppf(0.975, freedom)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
-    return Difference(mean, mean - half, mean + half, p, better, images)
+    parts = variances(first, second)
+    error = math.sqrt(sum(variance for variance, _ in parts))
+    if not error:
+        return Difference(mean, mean, mean, float(mean == 0), better, images)
+    half = critical(parts, 0.05) * error
+    return Difference(mean, mean - half, mean + half, p_value(parts, abs(mean) / error), better, images)
 
 
 FEW = 10  # images; smaller groups are merged
@@ -98,11 +103,25 @@ def variances(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
     return parts
 
 
-def combine(parts: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """The standard error from variances, and its approximate degrees of freedom (Satterthwaite 1946)."""
+def critical(parts: Sequence[tuple[float, float]], p: float) -> float:
+    """The difference, in standard errors, that has the two-sided p-value `p`.
+
+    It is the mean of the critical values of Student's t distributions, weighted by the variances (Cochran and Cox 1957,
+    section 4.14).
+
+    Args:
+        parts: variances with their degrees of freedom, as from `variances`; at least one variance is not 0.
+    """
     total = sum(variance for variance, _ in parts)
-    uncertainty = sum(variance**2 / freedom for variance, freedom in parts)
-    return math.sqrt(total), total**2 / uncertainty if uncertainty else parts[0][1]
+    return sum(variance * float(stats.t.isf(p / 2, freedom)) for variance, freedom in parts) / total
+
+
+def p_value(parts: Sequence[tuple[float, float]], statistic: float) -> float:
+    """The two-sided p-value of a difference of `statistic` standard errors, at least SMALLEST_P; inverts `critical`."""
+    if critical(parts, SMALLEST_P) <= statistic:
+        return SMALLEST_P
+    log = optimize.brentq(lambda log: critical(parts, math.exp(log)) - statistic, math.log(SMALLEST_P), 0.0)
+    return math.exp(log)  # pyright: ignore[reportArgumentType]
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

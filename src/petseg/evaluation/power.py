@@ -1,5 +1,6 @@
 """How large a difference a comparison can detect, and how many seeds a small one needs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,14 +50,20 @@ def seeds_needed(first: np.ndarray, second: np.ndarray, change: float) -> int | 
 
 
 def smallest(parts: Sequence[tuple[float, float]]) -> float:
-    """Returns the smallest detectable difference if these variances, as from `paired.variances`, are the true ones."""
-    error, freedom = paired.combine(parts)
-    critical = stats.t.ppf(0.975, freedom)
+    """Returns the smallest detectable difference if these variances, as from `paired.variances`, are the true ones.
+
+    The degrees of freedom of the noncentral t distribution are those of Satterthwaite (1946).
+    """
+    total = sum(variance for variance, _ in parts)
+    if not total:
+        return 0.0
+    freedom = total**2 / sum(variance**2 / freedom for variance, freedom in parts)
+    critical = paired.critical(parts, 0.05)
 
     def missing(shift: float) -> float:
         return float(stats.nct.sf(critical, freedom, shift)) - POWER  # the other tail is negligible
 
-    return error * float(optimize.brentq(missing, 0.0, 2 * critical + 5))  # pyright: ignore[reportArgumentType]
+    return math.sqrt(total) * float(optimize.brentq(missing, 0.0, 2 * critical + 5))  # pyright: ignore[reportArgumentType]
 
 
 def _correction(freedom: float) -> float:
