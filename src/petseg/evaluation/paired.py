@@ -9,7 +9,6 @@ from scipy import optimize, stats
 
 from petseg.evaluation.statistics import MIN_IMAGES
 
-
 SMALLEST_P = 1e-16  # that `difference` computes
 
 
