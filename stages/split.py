@@ -25,6 +25,9 @@ def main() -> None:
             if p.split.group == "duplicates":
                 groups = duplicates.find_groups(layout.RAW, machine.workers())
                 assignments = splits.keep_together(assignments, groups)
+            clean = len(assignments)
+            if p.split.limit is not None:
+                assignments = splits.limit(assignments, p.split.limit, p.split.seed)
             sizes = pack.pack(layout.RAW, assignments, p.image_size, part, machine.workers())
             note = empty_masks.check(part, assignments)
             leaks = copies.crossing(part, assignments)
@@ -32,8 +35,10 @@ def main() -> None:
     counts = Counter(name for _, name in assignments)
     listed = ", ".join(f"{counts[name]} {name}" for name in splits.SPLITS)
     print(f"split: {listed}, packed at {p.image_size} x {p.image_size} in {time.perf_counter() - start:.1f} s")
-    if left_out := len(divided) - len(assignments):
+    if left_out := len(divided) - clean:
         print(f"split: {left_out} left out, by split.exclude or as copies of test images")
+    if limited := clean - len(assignments):
+        print(f"split: {limited} train images left out by split.limit")
     if leaks:
         print(
             f"split: {count(leaks, 'photograph')} {verb(leaks, 'is', 'are')} in more than one split "

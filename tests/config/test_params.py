@@ -78,7 +78,7 @@ def test_the_comments_give_the_range_of_every_number():
         ("unet.start=None", ["unet.start is 'None': for no value, write null."]),
         ("widht=3", ["widht is not a parameter; the nearest one is unet.width."]),
         ("foo=1", ["foo is not a parameter; the file has image_size, batch_size, epochs, lr, seed, data, "]),
-        ("split.foo=1", ["split.foo is not a parameter; split has rule, seed, exclude, group."]),
+        ("split.foo=1", ["split.foo is not a parameter; split has rule, seed, exclude, group, limit."]),
         ("lr=\0", [r"-S lr=\x00 is not valid YAML, line 1: the character 0x0000 is not allowed."]),
         ('data.path="a\\0b"', ["not valid YAML, line 1: a text contains a NUL byte."]),
         ("lr=!!bool x", ["a value does not fit its tag"]),

@@ -57,3 +57,13 @@ def test_the_stage_names_a_leak_and_avoids_it_if_asked(tmp_path, monkeypatch):
     assert set(table.index) - set(kept.index) == {"Pug_4", "Pug_7"}
     assert list(kept.query("split == 'valid'").index) == ["Pug_10"]
     assert list(kept.query("split == 'test'").index) == list(table.query("split == 'test'").index)
+
+
+def test_the_stage_limits_the_train_images(tmp_path):
+    make_data_set(tmp_path / "data" / "raw")
+    done = run_stage(tmp_path, "split.py", split={"limit": 5, "exclude": ["Pug_7"]})
+    assert done.returncode == 0, done.stderr
+    assert "split: 5 train, 2 valid, 3 test" in done.stdout
+    assert "split: 1 left out, by split.exclude" in done.stdout
+    assert "split: 6 train images left out by split.limit" in done.stdout
+    assert len(np.load(tmp_path / "data" / "packed" / "train" / "images.npy")) == 5

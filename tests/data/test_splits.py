@@ -121,6 +121,21 @@ def test_an_excluded_image_must_exist_and_leave_others():
         splits.exclude(divided, ["pug_3"])
 
 
+def test_a_limit_keeps_nested_random_subsets_of_train_alone():
+    divided = splits.split(entries({"pug": 23}), entries({"pug": 3}, first=100), "report", seed=0)
+    kept = {count: splits.limit(divided, count, seed=5) for count in (1, 4, 11, 20, 99)}
+    for count, found in kept.items():
+        assert len(names(found, "train")) == min(count, 20)
+        assert [names(found, split) for split in ("valid", "test")] == [
+            names(divided, split) for split in ("valid", "test")
+        ]
+        assert found == [each for each in divided if each in found]  # in order
+    assert set(kept[1]) < set(kept[4]) < set(kept[11]) < set(kept[20])
+    assert kept[20] == kept[99] == divided
+    assert kept[11] == splits.limit(divided, 11, seed=5) != splits.limit(divided, 11, seed=6)
+    assert names(kept[4], "train") != names(divided, "train")[:4]
+
+
 def test_a_group_is_in_one_split_and_the_test_split_stays():
     divided = assigned(train=["a", "b", "c", "d"], valid=["e", "f", "g"], test=["h", "i", "j"])
     groups = [("a", "h"), ("b", "e"), ("f", "i", "c"), ("i", "j")[:1]]

@@ -50,6 +50,7 @@ class SplitParams(Section):
     seed: Seed
     exclude: tuple[str, ...]
     group: Literal["none", "duplicates"]
+    limit: Annotated[int, Field(ge=1)] | None
 
     @field_validator("exclude", mode="before")
     @classmethod

@@ -88,6 +88,17 @@ def keep_together(assignments: Sequence[Assignment], groups: Iterable[Sequence[s
     return _nonempty(sorted(kept, key=lambda each: SPLITS.index(each.split)), "split.group=duplicates")
 
 
+def limit(assignments: Sequence[Assignment], count: int, seed: int) -> list[Assignment]:
+    """Keeps at most `count` random train images; valid and test stay as they are.
+
+    With the same seed, the images of a smaller count are a subset of those of a larger one.
+    """
+    train = [assignment for assignment in assignments if assignment.split == "train"]
+    order = np.random.default_rng(seed).permutation(len(train))
+    left_out = {train[i] for i in order[count:]}
+    return [assignment for assignment in assignments if assignment not in left_out]
+
+
 def _nonempty(assignments: list[Assignment], cause: str) -> list[Assignment]:
     """Returns its argument; raises DataError if a split has no image."""
     for name in SPLITS:
