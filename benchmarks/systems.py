@@ -35,6 +35,7 @@ from petseg.recipes import catalog
 from petseg.recipes import run as recipe_run
 from petseg.runtime import machine
 
+COMPLETE = 50  # test images of a breed that is complete in a part of the data set
 MOST_EPOCHS = 5000  # that params.yaml allows
 PILOT_SECONDS = 30  # by about which the second pilot is longer than the first
 
@@ -95,10 +96,12 @@ class Experiment:
         """One row per epoch of a network's training."""
         return pd.read_csv(StringIO(self.read(f"plots/train/{network}.csv")))
 
-    def dice(self, network: str) -> tuple[float, float]:
-        """Validation and test Dice of the weights that were kept."""
+    def dice(self, network: str) -> tuple[float, float, float]:
+        """Dice of the weights that were kept: of valid, of test, and of the test images of complete breeds."""
         valid = json.loads(self.read(f"metrics/train_{network}.json"))[network]["valid_dice"]
-        return valid, json.loads(self.read("metrics/test.json"))[network]["dice"]
+        scores = pd.read_csv(StringIO(self.read("plots/test/scores.csv")))
+        complete = scores[scores["breed"].map(scores["breed"].value_counts()) >= COMPLETE]
+        return valid, scores[network].mean(), complete[network].mean()  # pyright: ignore[reportReturnType]
 
 
 @cache
@@ -205,7 +208,7 @@ class Result:
         return [run.epochs(self.network) for run in self.runs]
 
     def dice(self, split: int) -> str:
-        """Mean and standard deviation over seeds; split 0 is valid, 1 is test."""
+        """Mean and standard deviation over seeds; `split` is the place in `Experiment.dice`."""
         values = [run.dice(self.network)[split] for run in self.runs]
         spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
         return f"{statistics.mean(values):.4f}{spread}"
@@ -222,13 +225,18 @@ class Result:
         return statistics.mean(float(curve["valid_dice"].iloc[-1]) for curve in self.curves)
 
     def seconds_to(self, dice: float) -> str:
-        """Training time until an epoch reaches this validation Dice, mean over seeds; – if a seed never does."""
+        """Training time until an epoch reaches this validation Dice, mean over seeds; – if a seed never does.
+
+        Epochs take time in proportion to the pixels of their images, which grow with progressive resizing.
+        """
         times = []
         for run, curve in zip(self.runs, self.curves, strict=True):
             reached = [epoch for epoch, valid in zip(curve["epoch"], curve["valid_dice"], strict=True) if valid >= dice]
             if not reached:
                 return "–"
-            times.append(run.facts(self.network)["seconds"] * reached[0] / len(curve))
+            training = self.system.params.training(self.network).model_copy(update={"epochs": len(curve)})
+            pixels = [training.size_at(epoch) ** 2 for epoch in range(len(curve))]
+            times.append(run.facts(self.network)["seconds"] * sum(pixels[: reached[0]]) / sum(pixels))
         return f"{statistics.mean(times):.0f}"
 
     def row(self, target: float) -> str:
@@ -248,6 +256,7 @@ class Result:
             f"{flops / 1e9:.2f}",
             self.dice(0),
             f"**{self.dice(1)}**",
+            self.dice(2),
             self.seconds_to(target),
         ]
         return table_row(cells)
@@ -265,6 +274,7 @@ COLUMNS = (
     "GFLOP/image",
     "valid Dice",
     "test Dice",
+    f"test Dice, breeds with {COMPLETE} test images or more",
     "seconds to the first recipe's last valid Dice",
 )
 
@@ -275,6 +285,17 @@ def table(systems: list[System], runs: list[list[Experiment]]) -> list[str]:
     for network in NETWORKS:
         results = [Result(network, system, done) for system, done in zip(systems, runs, strict=True)]
         lines += [result.row(results[0].final_valid_dice()) for result in results]
+    return lines
+
+
+def times_table(systems: list[System], runs: list[list[Experiment]], levels: list[float]) -> list[str]:
+    """A table in Markdown of the seconds until each validation Dice in `levels`."""
+    columns = ["network", "recipe", *(f"seconds to valid Dice {level:.2f}" for level in levels)]
+    lines = [table_row(columns), "|---" * len(columns) + "|"]
+    for network in NETWORKS:
+        for system, done in zip(systems, runs, strict=True):
+            times = map(Result(network, system, done).seconds_to, levels)
+            lines.append(table_row([NETWORKS[network].label, system.spec, *times]))
     return lines
 
 
@@ -295,6 +316,9 @@ def main() -> None:
     parser.add_argument(
         "-S", dest="common", action="append", default=[], metavar="KEY=VALUE", help="change a parameter of all recipes"
     )
+    parser.add_argument(
+        "--reach", type=float, nargs="+", default=[0.80, 0.85, 0.88, 0.90], help="validation Dice to time"
+    )
     parser.add_argument("--out", type=Path, help="append the output to this file")
     options = parser.parse_args()
     common = (f"image_size={options.size}", *options.common)
@@ -307,7 +331,8 @@ def main() -> None:
         [system.experiment(each, seed) for seed in options.seeds] for system, each in zip(systems, epochs, strict=True)
     ]
     run_all([run for by_seed in zip(*runs, strict=True) for run in by_seed], options.jobs)
-    lines = [f"\n{headline()}\n\n`{command()}`\n", *table(systems, runs)]
+    tables = [*table(systems, runs), "", *times_table(systems, runs, options.reach)]
+    lines = [f"\n{headline()}\n\n`{command()}`\n", *tables]
     print("\n".join(lines))
     if options.out:
         with options.out.open("a") as file:

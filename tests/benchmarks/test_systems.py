@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -142,6 +143,12 @@ def test_jobs_share_the_cores(queue, monkeypatch):
     assert systems.os.environ == {"OMP_NUM_THREADS": "4", "PETSEG_WORKERS": "4"}
 
 
+def scores_table(dice):
+    """Dice of 100 test images: 50 of one breed, and 50 of as many breeds, which are easier."""
+    rows = [f"pug,{dice - 0.1}" for _ in range(systems.COMPLETE)] + [f"pug_{i},{dice + 0.1}" for i in range(50)]
+    return "\n".join(["breed,unet", *rows])
+
+
 @pytest.fixture
 def result(monkeypatch):
     """UNet of report C with two seeds, whose validation Dice rises by 0.1 and 0.2 per epoch of 10 seconds."""
@@ -154,7 +161,7 @@ def result(monkeypatch):
             "plots/train/unet.csv": "\n".join(["epoch,valid_dice", *rows]),
             "models/unet.run.json": json.dumps(facts),
             "metrics/train_unet.json": json.dumps({"unet": {"valid_dice": 4 * step}}),
-            "metrics/test.json": json.dumps({"unet": {"dice": 3 * step}}),
+            "plots/test/scores.csv": scores_table(3 * step),
         }
     monkeypatch.setattr(systems.Experiment, "read", lambda run, path: files[run.name][path])
     return systems.Result("unet", system(), runs)
@@ -163,6 +170,7 @@ def result(monkeypatch):
 def test_dice_is_a_mean_over_seeds_with_its_standard_deviation(result):
     assert result.dice(0) == "0.6000 ± 0.2828"  # of 0.4 and 0.8
     assert result.dice(1) == "0.4500 ± 0.2121"  # of 0.3 and 0.6
+    assert result.dice(2) == "0.3500 ± 0.2121"  # of the breed with many images
     assert result.final_valid_dice() == pytest.approx(0.6)
     assert systems.Result("unet", system(), result.runs[:1]).dice(0) == "0.4000"
 
@@ -170,6 +178,19 @@ def test_dice_is_a_mean_over_seeds_with_its_standard_deviation(result):
 def test_seconds_to_a_dice_end_with_the_first_epoch_that_reaches_it_in_every_seed(result):
     assert result.seconds_to(0.4) == "30"  # epoch 4 and epoch 2
     assert result.seconds_to(0.5) == "–"  # the first seed never does
+
+
+def test_seconds_of_epochs_with_smaller_images(result):
+    progressive = replace(result, system=system("c:image_size=128;train.progressive=0.5"))
+    # Of 4 epochs, 2 have 64 pixels, one has 96, one 128: 1/4 + 1/4 + 9/16 + 1 of an epoch in 40 seconds
+    assert progressive.seconds_to(0.2) == f"{40 * (0.25 + 0.5) / 2 / 2.0625:.0f}"
+
+
+def test_the_table_of_times_has_a_row_for_each_network_and_system(result, monkeypatch):
+    monkeypatch.delitem(systems.NETWORKS, "resnet34_unet")
+    lines = systems.times_table([result.system], [result.runs], [0.4, 0.5])
+    assert lines[0] == "| network | recipe | seconds to valid Dice 0.40 | seconds to valid Dice 0.50 |"
+    assert lines[2:] == ["| UNet | c | 30 | – |"]
 
 
 def test_cells_of_a_row_match_the_header(result):
