@@ -100,8 +100,9 @@ class Experiment:
         """Dice of the weights that were kept: of valid, of test, and of the test images of complete breeds."""
         valid = json.loads(self.read(f"metrics/train_{network}.json"))[network]["valid_dice"]
         scores = pd.read_csv(StringIO(self.read("plots/test/scores.csv")))
-        complete = scores[scores["breed"].map(scores["breed"].value_counts()) >= COMPLETE]
-        return valid, scores[network].mean(), complete[network].mean()  # pyright: ignore[reportReturnType]
+        sizes = scores["breed"].value_counts()
+        dice, complete = scores[network].to_numpy(), scores["breed"].isin(sizes.index[sizes >= COMPLETE])
+        return valid, float(dice.mean()), float(dice[complete].mean())
 
 
 @cache

@@ -143,7 +143,9 @@ def predict(
 
 
 _WEIGHTS = typer.Option(
-    metavar="FILE", help="Weights of the network. Default: that in models/ with the highest validation Dice."
+    metavar="FILE",
+    help="Weights of the network. Default: the one in models/ with the highest valid Dice, or `boxed`, the network that "
+    "comes with petseg, if models/ is empty.",
 )
 _OVERWRITE = typer.Option("--overwrite", help="Replace an existing file.")
 
@@ -212,6 +214,7 @@ def export_html(
     \b
     Examples:
       petseg export html
+      petseg export html --weights boxed --out pets.html
       petseg export html --runtime onnxruntime-web.tgz
     """
 

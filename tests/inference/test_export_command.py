@@ -1,5 +1,7 @@
 """What `petseg export` writes and says."""
 
+from pathlib import Path
+
 import onnx
 import pytest
 import torch
@@ -30,6 +32,15 @@ def test_the_best_network_is_written_beside_its_weights(project, capsys):
     assert said.startswith("Network: models/unet.safetensors (UNet, valid Dice 0.9000")
     assert "models/unet.onnx: " in said
     assert "weights that are not rounded" in said
+
+
+@pytest.mark.parametrize("weights", [None, Path("boxed")])
+def test_the_network_of_the_package_is_written_to_the_working_directory(tmp_path, monkeypatch, capsys, weights):
+    monkeypatch.chdir(tmp_path)
+    export_command.export_onnx(weights, None, half=True, channels_first=False, dynamic=False, overwrite=False)
+    assert ("that comes with petseg" in capsys.readouterr().out) == (weights is None)
+    assert [path.name for path in tmp_path.iterdir()] == ["boxed.onnx"]
+    assert onnx.load("boxed.onnx").graph.input[0].type.tensor_type.shape.dim[1].dim_value == 128
 
 
 def test_a_page_is_written_and_not_replaced(project, capsys, monkeypatch):

@@ -11,6 +11,11 @@ FOLDER = Path("models")
 BOXED = Path(__file__).parent / "boxed" / "unet.safetensors"  # comes with the package; boxed/MODEL_CARD.md describes it
 
 
+def named(weights: str | Path) -> Path:
+    """The weights file that a user named: a path, or `boxed` for the network that comes with petseg."""
+    return BOXED if str(weights) == "boxed" else Path(weights)
+
+
 def all_weights(folder: str | Path = FOLDER) -> dict[Path, Record]:
     """The weights files in a folder, and what is known about each, in the order of `NETWORKS`.
 

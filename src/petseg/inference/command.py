@@ -63,7 +63,7 @@ class Options:
     def load(self) -> Predictor:
         """Loads the networks that were named, or the best one, which is said."""
         if self.weights:
-            return Predictor([choose.BOXED if path == "boxed" else path for path in self.weights])
+            return Predictor([choose.named(path) for path in self.weights])
         path, reason = choose.best_weights()
         print(reason, flush=True)
         return Predictor([path])

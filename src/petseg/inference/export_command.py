@@ -11,7 +11,7 @@ def export_onnx(
 ) -> None:
     """Writes an ONNX model; raises PetsegError as `export.write_onnx`."""
     path = _choose(weights)
-    out = out or path.with_suffix(".onnx")
+    out = out or _beside(path, ".onnx")
     model = export.write_onnx(path, out, half=half, channels_first=channels_first, dynamic=dynamic, overwrite=overwrite)
     _say(out, model)
 
@@ -19,16 +19,21 @@ def export_onnx(
 def export_html(weights: Path | None, out: Path | None, runtime: Path | None, overwrite: bool) -> None:
     """Writes a page for the browser; raises PetsegError as `page.write_page`."""
     path = _choose(weights)
-    out = out or path.with_suffix(".html")
+    out = out or _beside(path, ".html")
     _say(out, write_page(path, out, runtime, overwrite))
 
 
 def _choose(weights: Path | None) -> Path:
     if weights is not None:
-        return weights
+        return choose.named(weights)
     path, reason = choose.best_weights()
     print(reason, flush=True)
     return path
+
+
+def _beside(weights: Path, suffix: str) -> Path:
+    """The default name of an export: beside the weights, or in the working directory if they are part of petseg."""
+    return Path("boxed" if weights == choose.BOXED else weights).with_suffix(suffix)
 
 
 def _say(out: Path, model: export.OnnxModel) -> None:
