@@ -144,8 +144,8 @@ def predict(
 
 _WEIGHTS = typer.Option(
     metavar="FILE",
-    help="Weights of the network. Default: the one in models/ with the highest valid Dice, or `boxed`, the network that "
-    "comes with petseg, if models/ is empty.",
+    help="Weights of the network. Default: the one in models/ with the highest valid Dice, or `boxed`, the network "
+    "that comes with petseg, if models/ is empty.",
 )
 _OVERWRITE = typer.Option("--overwrite", help="Replace an existing file.")
 
