@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -99,10 +100,10 @@ class Experiment:
     def dice(self, network: str) -> tuple[float, float, float]:
         """Dice of the weights that were kept: of valid, of test, and of the test images of complete breeds."""
         valid = json.loads(self.read(f"metrics/train_{network}.json"))[network]["valid_dice"]
-        scores = pd.read_csv(StringIO(self.read("plots/test/scores.csv")))
-        sizes = scores["breed"].value_counts()
-        dice, complete = scores[network].to_numpy(), scores["breed"].isin(sizes.index[sizes >= COMPLETE])
-        return valid, float(dice.mean()), float(dice[complete].mean())
+        scores = pd.read_csv(StringIO(self.read("plots/test/scores.csv"))).to_dict("records")
+        sizes = Counter(row["breed"] for row in scores)
+        complete = [row[network] for row in scores if sizes[row["breed"]] >= COMPLETE]
+        return valid, statistics.mean(row[network] for row in scores), statistics.mean(complete)
 
 
 @cache

@@ -23,14 +23,11 @@ from support import trainings
 from support.paths import real_data
 from support.webdriver import BROWSERS, ENTER, INSTALLED, LEFT, RIGHT, TAB
 
-pytestmark = pytest.mark.xdist_group("page")  # they share a trained network
+pytestmark = pytest.mark.xdist_group("inference_page")  # the tests share a browser and a trained network
 
 SIZE = 64
 INFO = PageInfo("UNet", SIZE, "trained on <40> images.", {"Validation Dice": "0.9123", "Commit": "00ad33c"})
 FAKE = Runtime(b"export default '</script><!--'", b"\0asm")
-
-
-pytestmark = pytest.mark.xdist_group("inference_page")  # the tests share a browser
 
 
 @pytest.fixture(scope="module")
