@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 
 import speed
-from measuring import ROOT, headline, measure, training_flops
+from measuring import ROOT, headline, measure, seconds_to, training_flops
 from petseg import load
 from petseg.config import params
 from petseg.config.networks import NETWORKS
@@ -149,8 +149,9 @@ def trained(folder: Path, network: str) -> dict:
     """Facts about a finished training, and the seconds until the validation Dice first reached each of DICE."""
     run = json.loads((folder / "models" / f"{network}.run.json").read_text())
     curve = pd.read_csv(folder / "plots" / "train" / f"{network}.csv")
-    epochs = {dice: curve.loc[curve["valid_dice"] >= dice, "epoch"].tolist() for dice in DICE}
-    reached = {f"{dice:.2f}": run["seconds"] / len(curve) * those[0] for dice, those in epochs.items() if those}
+    training = params.load(folder / "params.yaml").training(network)
+    times = {f"{dice:.2f}": seconds_to(dice, curve, run["seconds"], training) for dice in DICE}
+    reached = {dice: seconds for dice, seconds in times.items() if seconds is not None}
     facts = {key: run[key] for key in ("seconds", "images_per_second", "waited_for_data", "precision")}
     return facts | {"epochs": len(curve), "seconds_to": reached}
 
@@ -256,10 +257,10 @@ def speed_row(name: str, result: dict, peak: float | None) -> str:
 def training_row(recipe: str, network: str, result: dict) -> str:
     """One row of the table of trainings."""
     interval = f"{result['dice_low']:.4f} to {result['dice_high']:.4f}" if "dice_low" in result else "–"
-    seconds_to = {float(dice): f"{seconds:.0f}" for dice, seconds in result["seconds_to"].items()}
+    reached = {float(dice): f"{seconds:.0f}" for dice, seconds in result["seconds_to"].items()}
     cells = [recipe, network, f"{result['dice']:.4f}", interval, f"{result['epochs']}", f"{result['seconds']:.0f}"]
     cells += [f"{result['images_per_second']:.0f}", f"{result['waited_for_data']:.1%}"]
-    cells += [seconds_to.get(dice, "–") for dice in DICE]
+    cells += [reached.get(dice, "–") for dice in DICE]
     return f"| {' | '.join(cells)} |"
 
 

@@ -8,10 +8,12 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from petseg.config.training import Training
 from petseg.runtime import machine, provenance
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,23 @@ def training_flops(network: nn.Module, size: int) -> int:
     with FlopCounterMode(display=False) as counter:
         network.train()(images).sum().backward()
     return counter.get_total_flops() // 2
+
+
+def seconds_to(dice: float, curve: pd.DataFrame, seconds: float, training: Training) -> float | None:
+    """Training time until an epoch first reaches a validation Dice; None if none does.
+
+    Epochs take time in proportion to the pixels of their images, which grow with progressive resizing.
+
+    Args:
+        curve: plots/train/NAME.csv.
+        seconds: of the whole training.
+        training: its parameters.
+    """
+    reached = curve.loc[curve["valid_dice"] >= dice, "epoch"]
+    if reached.empty:
+        return None
+    pixels = [training.size_at(epoch) ** 2 for epoch in range(training.epochs)]
+    return seconds * sum(pixels[: reached.iloc[0]]) / sum(pixels[: len(curve)])
 
 
 def headline() -> str:

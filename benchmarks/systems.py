@@ -28,7 +28,7 @@ import dvc.api
 import pandas as pd
 import torch
 
-from measuring import headline, training_flops
+from measuring import headline, seconds_to, training_flops
 from petseg import models
 from petseg.config import params
 from petseg.config.networks import NETWORKS
@@ -227,19 +227,12 @@ class Result:
         return statistics.mean(float(curve["valid_dice"].iloc[-1]) for curve in self.curves)
 
     def seconds_to(self, dice: float) -> str:
-        """Training time until an epoch reaches this validation Dice, mean over seeds; – if a seed never does.
-
-        Epochs take time in proportion to the pixels of their images, which grow with progressive resizing.
-        """
+        """Training time until an epoch reaches this validation Dice, mean over seeds; – if a seed never does."""
         times = []
         for run, curve in zip(self.runs, self.curves, strict=True):
-            reached = [epoch for epoch, valid in zip(curve["epoch"], curve["valid_dice"], strict=True) if valid >= dice]
-            if not reached:
-                return "–"
             training = self.system.params.training(self.network).model_copy(update={"epochs": len(curve)})
-            pixels = [training.size_at(epoch) ** 2 for epoch in range(len(curve))]
-            times.append(run.facts(self.network)["seconds"] * sum(pixels[: reached[0]]) / sum(pixels))
-        return f"{statistics.mean(times):.0f}"
+            times.append(seconds_to(dice, curve, run.facts(self.network)["seconds"], training))
+        return "–" if None in times else f"{statistics.mean(times):.0f}"
 
     def row(self, target: float) -> str:
         """The row of the table; `target` is the validation Dice of the last column."""

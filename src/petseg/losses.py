@@ -39,7 +39,7 @@ class Loss:
     smooth: float = 0.0
 
     def sums(self, logits: Tensor, truth: Tensor) -> Tensor:
-        """Sums over images from which `components` follows; those of disjoint parts of a batch may be added.
+        """Sums over images from which `components` follows; the sums of disjoint parts of a batch may be added.
 
         Args:
             logits: (B, 1, H, W), float32 or float64.

@@ -235,7 +235,7 @@ def write_pages(source: Path) -> None:
         (lambda source: save_masks(source, lambda mask: mask * 0 + 255), "All pixels of all masks are 255, so there"),
         (
             lambda source: save_masks(source, lambda mask: mask * 5 + 3),
-            "The masks hold class numbers; choose those of pets, such as --pet 3,8, or --pet all",
+            "The masks hold class numbers; choose the ones that are pets, such as --pet 3,8, or --pet all",
         ),
         (lambda source: (source / "masks/c.png").write_bytes(b"no image"), "{0}/masks/c.png cannot be decoded (unkno"),
         (lambda source: save(photograph(9), source / "images/c.png"), "{0}/images/c.jpg and {0}/images/c.png have the"),

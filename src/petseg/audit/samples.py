@@ -90,7 +90,7 @@ def find(folder: Path | None) -> DataSet:
 
 
 def _official(raw: Path, use_table: bool) -> list[Sample]:
-    """The listed images of the official layout, or those of data/splits.csv, with their splits, if it is used."""
+    """The listed images of the official layout; if the table is used, the images and splits of data/splits.csv."""
     from petseg.data import splits  # imports pandas, which worker processes do not need
 
     trainval, test = layout.read_lists(raw)

@@ -4,7 +4,7 @@ import random
 
 import numpy as np
 
-_AUGMENTATION, _ORDER = 1, 2  # separate streams, also from those of synthetic images, whose last word is 0
+_AUGMENTATION, _ORDER = 1, 2  # separate streams; synthetic images have another one, whose last word is 0
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> tuple[np.random.Generator, random.Random]:

@@ -177,7 +177,7 @@ def _valid_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 class _Loader(yaml.SafeLoader):
     """The core schema of YAML 1.2, section 10.3.2. All keys are text; one that occurs twice is an error."""
 
-    yaml_implicit_resolvers: ClassVar[dict] = {}  # without those of YAML 1.1
+    yaml_implicit_resolvers: ClassVar[dict] = {}  # without the resolvers of YAML 1.1
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         values = {}

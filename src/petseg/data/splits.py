@@ -91,7 +91,7 @@ def keep_together(assignments: Sequence[Assignment], groups: Iterable[Sequence[s
 def limit(assignments: Sequence[Assignment], count: int, seed: int) -> list[Assignment]:
     """Keeps at most `count` random train images; valid and test stay as they are.
 
-    With the same seed, the images of a smaller count are a subset of those of a larger one.
+    With the same seed, a smaller count keeps a subset of what a larger one keeps.
     """
     train = [assignment for assignment in assignments if assignment.split == "train"]
     order = np.random.default_rng(seed).permutation(len(train))

@@ -7,7 +7,7 @@ from petseg.doctor import checks, dvc_lock, dvc_remote, facts
 from petseg.doctor.checks import ERROR, OK, Result
 from petseg.runtime.errors import PetsegError
 
-BEFORE_REPRO: dict[str, Callable[[], Result]] = {  # those that tools/preflight.py does not make
+BEFORE_REPRO: dict[str, Callable[[], Result]] = {  # checks that tools/preflight.py does not make
     "dvc": checks.dvc,
     "dvc lock": dvc_lock.check,
     "parameters": checks.parameters,

@@ -46,7 +46,7 @@ def difference(first: np.ndarray, second: np.ndarray) -> Difference:
     - the variance over seeds of the mean over images, pooled over both sides, times the sum of the inverse numbers of
       seeds.
 
-    The critical value is that of Cochran and Cox (1957), which is on the safe side with few seeds. Equal seeds are not
+    The critical value follows Cochran and Cox (1957); with few seeds it errs on the safe side. Equal seeds are not
     paired: two experiments with one seed share no random numbers that would make their results similar.
 
     Args:

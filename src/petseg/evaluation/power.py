@@ -52,7 +52,7 @@ def seeds_needed(first: np.ndarray, second: np.ndarray, change: float) -> int | 
 def smallest(parts: Sequence[tuple[float, float]]) -> float:
     """Returns the smallest detectable difference if these variances, as from `paired.variances`, are the true ones.
 
-    The degrees of freedom of the noncentral t distribution are those of Satterthwaite (1946).
+    The noncentral t distribution has the degrees of freedom of Satterthwaite (1946).
     """
     total = sum(variance for variance, _ in parts)
     if not total:

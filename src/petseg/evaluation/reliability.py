@@ -14,7 +14,7 @@ class Reliability:
 
     Attributes:
         pixels, probability, pets: (BINS,) for BINS equal intervals of the predicted probability of pet: number of
-            pixels, sum of their probabilities, and number of those that are pet.
+            pixels, sum of their probabilities, and number of pet pixels.
         brier: sum of squared differences of probability and truth.
         nll: sum of negative log-likelihoods.
     """

@@ -106,7 +106,7 @@ def score(
 
 
 def _join(batches: Sequence[Scored]) -> Scored:
-    """The scores of all images from those of consecutive batches."""
+    """Joins the scores of consecutive batches."""
     return Scored(
         masks=np.concatenate([batch.masks for batch in batches]),
         areas=np.concatenate([batch.areas for batch in batches]),

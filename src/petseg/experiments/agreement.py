@@ -1,4 +1,4 @@
-"""Whether two runs gave the same files: equal bytes, or numbers as close as those of two seeds."""
+"""Whether two runs gave the same files: equal bytes, or numbers as close as with two seeds."""
 
 import csv
 import io

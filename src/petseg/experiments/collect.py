@@ -40,7 +40,7 @@ class Entry:
 
     @property
     def total_seconds(self) -> float | None:
-        """Seconds of training of all networks; None if those of one are unknown."""
+        """Seconds of training of all networks; None if one is unknown."""
         return sum(self.seconds.values()) if len(self.seconds) == len(NETWORKS) else None
 
 

@@ -78,7 +78,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def assemble(split_of: Mapping[int, str]) -> Lists:
-    """Orders images so that the validation images are those of the rule `report`, as far as numbers permit.
+    """Orders images so that the rule `report` finds the validation images, as far as numbers permit.
 
     Args:
         split_of: train, valid, test or "" for each image, in the order in which they are to be listed.

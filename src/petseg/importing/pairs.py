@@ -181,7 +181,7 @@ def _rules(images: Sequence[Place], masks: Sequence[Place]) -> list[Rule]:
 
 
 def _image_affixes(images: Sequence[Place]) -> Iterable[tuple[str, str]]:
-    """Prefixes and suffixes that images may have, such as those that all of them have."""
+    """Prefixes and suffixes that images may have, such as one that all of them share."""
     stems = [each.stem for each in images]
     backward = [stem[::-1] for stem in stems]
     before = stems[0][: shared_start(stems)].rstrip("0123456789")

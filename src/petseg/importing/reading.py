@@ -8,7 +8,7 @@ from PIL import Image
 
 from petseg.importing import decoding
 
-MOST = 512  # values of a mask that are counted; more are those of a photograph, or of soft edges of 16 bits
+MOST = 512  # values of a mask that are counted; more occur in photographs and in soft edges of 16 bits
 _BLUR = 12  # differences of color that compression makes in a gray JPEG
 
 

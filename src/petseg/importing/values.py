@@ -75,7 +75,7 @@ class Table:
         return len(self.pixels) > 200 or 2 * white >= self.pixels.total() - self.pixels[0]
 
     def text(self, meaning: Meaning | None, most: int = 24) -> str:
-        """A table of the values; with many, of those that cover most."""
+        """A table of the values; of many, only the ones that cover most."""
         shown = sorted(value for value, _ in self.pixels.most_common(most))
         if meaning is not None and meaning.threshold is not None:
             return self._levels(meaning.threshold)

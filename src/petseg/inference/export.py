@@ -176,7 +176,7 @@ def _simplified(network: nn.Module) -> nn.Module:
 def _fold_norms(layers: nn.Sequential) -> None:
     """Folds each batch norm into the convolution before it.
 
-    The exporter would do the same, but later: then the weights in the file would not be those that were rounded.
+    The exporter would do the same, but later: then the file would not hold the rounded weights.
     """
     for index in range(1, len(layers)):
         before, norm = layers[index - 1], layers[index]
@@ -196,7 +196,7 @@ def _round(network: nn.Module) -> None:
 
 
 def _convert(network: nn.Module, record: weights.Record, channels_first: bool, dynamic: bool) -> "onnx.ModelProto":
-    """Exports a network with torch.export's exporter; input and output are those of `OnnxModel`."""
+    """Exports a network with torch.export's exporter; with input and output as in `OnnxModel`."""
     height = width = record.image_size
     shapes: dict[int, object] = {0: torch.export.Dim("batch")}
     if dynamic:

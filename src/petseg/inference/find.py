@@ -35,7 +35,7 @@ def find(arguments: Sequence[str], recursive: bool = False) -> list[Job]:
     """Returns the photographs that the arguments name, each once, in a fixed order.
 
     A folder stands for the files in it that have one of `SUFFIXES`, a pattern such as `*.jpg` for what matches it.
-    Hidden files, and files whose names end as those of results do, are left out of both. Results have the name of the
+    Hidden files and files named like results are left out of both. Results have the name of the
     photograph without its suffix; with it, where another photograph in the folder has the same name otherwise. Those
     of a folder's subfolders are in subfolders; and so are those of several folders.
 
@@ -66,7 +66,7 @@ def _expand(argument: str) -> list[Path]:
 
 
 def _photos_in(folder: Path, recursive: bool) -> Iterator[Path]:
-    """The photographs of a folder, sorted; those of its subfolders follow."""
+    """The photographs of a folder, sorted, then the photographs of its subfolders."""
     for parent, folders, files in os.walk(folder, onerror=_raise):
         yield from filter(_is_photo, (Path(parent, name) for name in sorted(files)))
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))

@@ -105,7 +105,7 @@ def write_page(
 
 
 def _colors() -> str:
-    """The report's colors as CSS variables, and those of controls, with a contrast of 3 and of text, with 4.5."""
+    """The report's colors as CSS variables; controls get a contrast of 3, text gets 4.5."""
     light = {"edge": "#858e96", "soft": "#f4f5f6", "accent": "#0068a3", "on-accent": "#ffffff", "error": "#b3261e"}
     dark = {"edge": "#6d7780", "soft": "#1f2328", "accent": "#56b4e9", "on-accent": "#10151a", "error": "#ff8a80"}
     rules = []

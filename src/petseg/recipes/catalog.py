@@ -112,7 +112,7 @@ def apply(name: str, path: Path = PARAMS, force: bool = False) -> None:
     """Writes params.yaml as committed, with the values of a recipe; on an error the file is left alone.
 
     Args:
-        force: overwrite edits that are neither committed nor those of a recipe.
+        force: overwrite edits that are neither committed nor made by a recipe.
 
     Raises:
         ParamsError: see `sources`; or edits would be lost; or git has no commit of `path` to compare with.

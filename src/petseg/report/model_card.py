@@ -1,6 +1,6 @@
 """The model card: one Markdown file about all networks, in the format of the Hugging Face Hub.
 
-Its sections are those of the Hub's template. Its YAML block follows modelcard.md in
+It has the sections of the Hub's template. Its YAML block follows modelcard.md in
 https://github.com/huggingface/hub-docs.
 """
 

@@ -106,7 +106,7 @@ def disk_full(error: OSError, where: object) -> PetsegError | None:
 def _known_cause(error: OSError) -> PetsegError | None:
     """An error that tells the user what to do; None if `error` is a bug."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) and error.filename:
-        cure = "change its permissions or those of its folder."
+        cure = "change the permissions of the file or of its folder."
         return PetsegError(f"{error.filename} cannot be read or written ({error.strerror}); {cure}")
     if error.errno in (errno.EEXIST, errno.ENOTDIR) and (file := _file_in_the_way(error.filename)):
         return PetsegError(f"{file} is a file, but a folder is needed there; rename it, and run this again.")

@@ -113,7 +113,7 @@ def _unread(paths: Iterable[Path]) -> list[Path]:
 
 
 def _no_image(folder: Path) -> DataError:
-    """An error about a folder without images, which names those in its subfolders or of other formats."""
+    """An error about a folder without images, which names images in its subfolders or of other formats."""
     below = [path for path in sorted(folder.rglob("[!.]*")) if path.is_file()]
     images_below, unread = [path for path in below if path.suffix.lower() in SUFFIXES], _unread(below)
     found = images_below or unread

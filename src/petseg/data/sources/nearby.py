@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Collection
 from pathlib import Path
 
-# Image files that the source `folder` does not read: those that `petseg import` converts, and others.
+# Image files that the source `folder` does not read: some are converted by `petseg import`, the others are not.
 CONVERTED = (".heic", ".heif", ".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".tga", ".jfif")
 UNREAD = (".jxl", ".psd", ".npy", ".dcm", ".nii", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
 

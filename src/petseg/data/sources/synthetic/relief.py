@@ -1,7 +1,7 @@
 """Renders chains of balls as a camera sees them: outline, depth, and the coat at each pixel.
 
 Every pixel blends all parts near it, weighted by nearness to the camera, so that limbs grow out of the body. Depth and
-outline are the smooth maximum and minimum (log-sum-exp) of those of the parts.
+outline are the smooth maximum and minimum (log-sum-exp) over the parts.
 """
 
 from dataclasses import dataclass
