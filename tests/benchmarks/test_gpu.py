@@ -6,6 +6,8 @@ import time
 import pytest
 
 import gpu
+from petseg.recipes.yaml_edit import edited
+from support.paths import COMMITTED
 
 TRAINED = {
     "dice": 0.91234,
@@ -88,6 +90,7 @@ def test_time_to_a_validation_dice(tmp_path):
     run = {"seconds": 8.0, "images_per_second": 5.0, "waited_for_data": 0.1, "precision": "bf16"}
     (tmp_path / "models/unet.run.json").write_text(json.dumps(run))
     (tmp_path / "plots/train/unet.csv").write_text("epoch,valid_dice\n1,0.5\n2,0.81\n3,0.79\n4,0.86\n")
+    (tmp_path / "params.yaml").write_text(edited(COMMITTED.read_text(), {"epochs": 4}))
     facts = gpu.trained(tmp_path, "unet")
     assert facts["seconds_to"] == {"0.80": 4.0, "0.85": 8.0}
     assert facts["epochs"] == 4

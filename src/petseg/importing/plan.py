@@ -93,8 +93,8 @@ class Plan:
         # Class numbers must not be cut at a gray level: that could keep the ignored pixels alone, which are 255.
         gray = ", or cut gray levels with --threshold 128" if self.table.may_be_gray() else ""
         return DataError(
-            f"The masks hold class numbers; choose the ones that are pets, such as --pet {','.join(shown)}, or --pet all "
-            f"for all but 0 and 255{gray}."
+            f"The masks hold class numbers; choose the ones that are pets, such as --pet {','.join(shown)}, or "
+            f"--pet all for all but 0 and 255{gray}."
         )
 
 
