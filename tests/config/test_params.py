@@ -147,7 +147,7 @@ def test_a_networks_own_value_wins_over_the_shared_one():
     assert (p.training("unet").epochs, p.training("resnet34_unet").epochs) == (p.epochs, 7)
     assert p.training("unet").width == 12
     assert p.describe("unet").startswith("lr 0.0001 (unet.lr), epochs")
-    assert f"epochs {p.epochs} (shared)" in p.describe("unet")
+    assert f", epochs {p.epochs}, " in p.describe("unet")
 
 
 @pytest.mark.parametrize(

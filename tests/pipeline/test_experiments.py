@@ -14,7 +14,7 @@ from support.project import HANG, STAGES, Project, finished_experiments, metrics
 def test_another_learning_rate_trains_both_networks_and_nothing_runs_twice(project):
     output = project.dvc("exp", "run", "-S", "lr=1e-5", "--name", "slow")  # DVC writes it as 1e-05
     assert ran(output) == STAGES[2:]
-    assert "lr 1e-05 (shared)" in output
+    assert "lr 1e-05, epochs" in output
     [row] = experiments(project)
     assert row["name"] == "slow"
     assert row["data"]["params"]["params.yaml"]["data"]["lr"] == 1e-5

@@ -118,10 +118,10 @@ class Params(Section):
         )
 
     def describe(self, name: str) -> str:
-        """One line for people: each value of `SHARED` for network `name`, and where it comes from."""
+        """One line for people: the values of `SHARED` for network `name`, with the key of each that is not shared."""
         own, used = self.network(name), self.training(name)
-        places = {key: "shared" if getattr(own, key) is None else f"{name}.{key}" for key in SHARED}
-        return ", ".join(f"{key} {getattr(used, key)} ({place})" for key, place in places.items())
+        places = {key: "" if getattr(own, key) is None else f" ({name}.{key})" for key in SHARED}
+        return ", ".join(f"{key} {getattr(used, key)}{place}" for key, place in places.items())
 
 
 _File = create_model("Params", __base__=Params, **{name: (entry.params, ...) for name, entry in NETWORKS.items()})  # pyright: ignore[reportCallIssue, reportArgumentType]

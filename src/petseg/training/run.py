@@ -40,7 +40,7 @@ def train(name: str, params: Params) -> None:
     valid = packed.load_split("valid", size=training.image_size)
     with session.open_session(training, plan, data_sha256, start_sha256) as (world, checkpointer):
         if world.is_main:
-            print(f"{name}: {params.describe(name)}; on {plan}, {world}", flush=True)
+            print(f"{name}: {params.describe(name)}\n{name}: on {plan}, {world}", flush=True)
             compute.warn_if_emulated(plan)
         on_epoch = record_epochs(name, params) if world.is_main else lambda history: None
         state = loop.train(network, dataset, valid, training, plan, world, checkpointer, on_epoch)
