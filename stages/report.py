@@ -4,18 +4,19 @@ import _here  # noqa: F401
 
 import argparse
 
+from petseg.audit import command
 from petseg.config import params, stage
 from petseg.report import again, model_card
 from petseg.report.inputs import load
 from petseg.report.page import Report
 from petseg.report.summary import PAGE
-from petseg.runtime import errors, files
+from petseg.runtime import errors, files, machine
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with stage.for_stage(*params.KEYS) as p:
-        inputs = load(p)
+        inputs = load(p, command.audit(None, machine.workers()).findings)
         report = Report(inputs, again.origin())
         page, card = report.page(), model_card.write(inputs)
         figures = {f"plots/{name}": content for name, content in report.figures().items()}

@@ -109,7 +109,7 @@ def check_list(listed, needed, needs_use, used):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_lists_exactly_the_data_that_it_reads(record, stage):
+def test_a_stage_lists_exactly_the_data_that_it_reads(finished, record, stage):
     definition = PIPELINE[stage]
     listed = [path for path in definition["deps"] if not path.startswith(("src/", "stages/", "${"))]
     outputs = definition["outs"] + definition["metrics"] + definition["plots"]

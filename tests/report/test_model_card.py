@@ -38,7 +38,7 @@ def card(project):
         root, values = project(**of_project)
         if overrides:
             values = params.load(root / "params.yaml", overrides=overrides)
-        return root, model_card.write(load(values, root))
+        return root, model_card.write(load(values, root=root))
 
     return make
 
@@ -121,7 +121,7 @@ def test_each_number_is_in_its_row_and_column(card, networks):
 def test_parameters_are_those_of_each_network(project):
     root, values = project()
     values = values.model_copy(update={"unet": values.network("unet").model_copy(update={"lr": 0.125, "width": 32})})
-    text = model_card.write(load(values, root))
+    text = model_card.write(load(values, root=root))
     [settings] = tables_of(text, "Training Hyperparameters")
     [architecture] = tables_of(text, "Model Architecture and Objective")
     assert settings["`lr`"] == ["0.125", str(values.lr)]
@@ -159,7 +159,7 @@ def test_a_breed_without_test_images_and_one_with_a_single_image(project):
     splits.loc[1, ["breed", "species"]] = "Bengal", "cat"
     splits.to_csv(root / "data/splits.csv", index=False)
     test = pd.read_csv(root / "plots/test/scores.csv").set_index("breed")
-    text = model_card.write(load(values, root))
+    text = model_card.write(load(values, root=root))
     assert "| dog | pug | 1 | 0 | – | – |" in text
     single = " | ".join(f"{test.loc['beagle', name]:.4f}" for name in NETWORKS)
     assert f"| dog | beagle | 0 | 1 | {single} |" in text
@@ -227,19 +227,19 @@ def test_the_code_loads_the_network_with_the_best_validation_dice(project):
     for better, dice in (("unet", 0.9), ("resnet34_unet", 0.1)):
         edit_json(root / "metrics/train_resnet34_unet.json", "resnet34_unet", valid_dice=1 - dice)
         edit_json(root / "metrics/train_unet.json", "unet", valid_dice=dice)
-        text = model_card.write(load(values, root))
+        text = model_card.write(load(values, root=root))
         assert f'model = petseg.load("models/{better}.safetensors")' in text
 
 
 def test_initial_weights_commit_and_data_are_told(project):
     root, values = project()
-    before = model_card.write(load(values, root))
+    before = model_card.write(load(values, root=root))
     assert "Trained from scratch on" in before
     assert "**Initial weights:** random. No pretrained weights" in before
     assert f"git commit {'c0ffee' * 6}c0ff.\n" in before
     assert "0bcdef01" * 8 in before
     edit_json(root / "models/unet.run.json", start_sha256="5eed" * 16, commit="abc-dirty")
-    after = model_card.write(load(values, root))
+    after = model_card.write(load(values, root=root))
     assert "Trained on" in after
     assert "**Initial weights:** SHA-256 5eed5eed… (UNet), random (ResNet34-UNet)." in after
     assert "abc-dirty (UNet), " in after
@@ -255,12 +255,12 @@ def test_names_from_the_data_are_escaped(card):
 
 def test_equal_inputs_give_equal_bytes(project):
     root, values = project()
-    assert model_card.write(load(values, root)) == model_card.write(load(values, root))
+    assert model_card.write(load(values, root=root)) == model_card.write(load(values, root=root))
 
 
 @pytest.mark.parametrize(("parameters", "size"), [(877, "0.0035"), (31_037_633, "120"), (496_000_000, "2,000")])
 def test_the_size_of_the_weights_has_two_digits(project, parameters, size):
     root, values = project()
     edit_json(root / "metrics/train_unet.json", "unet", parameters=parameters)
-    [runs] = tables_of(model_card.write(load(values, root)), "Speeds, Sizes, Times")
+    [runs] = tables_of(model_card.write(load(values, root=root)), "Speeds, Sizes, Times")
     assert runs["Size of the weights"][0] == f"about {size} MB"

@@ -16,6 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from matplotlib.figure import Figure
 from PIL import Image
 
+from petseg.audit.findings import ERROR, NOTE, WARNING, Finding, Item, single
 from petseg.config import params
 from petseg.config.networks import NETWORKS
 from petseg.report import again, content, overlays, summary
@@ -33,7 +34,7 @@ LABELS = {"unet": "UNet", "resnet34_unet": "ResNet34-UNet", "slim": "Slim & Co"}
 
 def page_of(root, values, at=HERE, charts=False) -> str:
     """The page; without `charts` they are empty, since drawing them takes most of the time."""
-    report = Report(load(values, root), at)
+    report = Report(load(values, root=root), at)
     if not charts:
         report.charts = dict.fromkeys(report.charts, lambda theme: Figure())
     return report.page()
@@ -149,7 +150,7 @@ def test_parameters_breeds_and_splits_are_in_their_row_and_column(project, netwo
 @pytest.mark.parametrize("networks", [2, 3])
 def test_each_picture_has_the_layers_of_its_network(project, networks):
     root, values = project(networks=networks)
-    inputs, page = load(values, root), parse(page_of(root, values))
+    inputs, page = load(values, root=root), parse(page_of(root, values))
     by_name = {picture.name: picture for picture in (load_picture(inputs, row) for row in range(len(inputs.test)))}
     samples = page.findall(".//section[@aria-labelledby='samples']//figure")
     assert len(samples) == 5
@@ -262,7 +263,7 @@ def test_names_from_the_data_are_escaped(project):
 @pytest.mark.parametrize(("images", "epochs"), [(1, 1), (3, 2)])
 def test_one_breed_few_images_one_epoch(project, images, epochs):
     root, values = project(count=images, breeds=(("Bengal", "cat"),), epochs=epochs)
-    report = Report(load(values, root), Origin("unknown"))
+    report = Report(load(values, root=root), Origin("unknown"))
     page = report.page()
     text = text_of(parse(page))
     assert "All test images." in text
@@ -316,15 +317,21 @@ def test_misleading_scores_are_announced(project):
     assert row == expected(lambda name, place: "0.4321")
 
 
-def test_few_images_and_copies_are_announced(project):
+def test_few_images_are_announced(project):
     root, values = project()
     assert "Warning: There are only 12 test images" in text_of(parse(page_of(root, values)))
-    test = np.load(root / "data/packed/test/images.npy")
-    train = np.load(root / "data/packed/train/images.npy")
-    train[0] = test[3]
-    np.save(root / "data/packed/train/images.npy", train)
-    text = text_of(parse(page_of(root, values)))
-    assert "Warning: 1 photograph is in more than one split, such as other = great_pyrenees_3." in text
+
+
+def test_what_an_audit_finds_is_announced_but_for_notes(project):
+    root, values = project()
+    found = (
+        Finding("inverted-masks", ERROR, "All are inverted.", single({"a_1": "", "a_2": ""})),
+        Finding("leak", WARNING, "One is in two splits.", (Item(("a_1", "b_1", "b_2")),)),
+        Finding("holes", NOTE, "One has holes.", single({"a_1": ""})),
+    )
+    text = text_of(parse(Report(load(values, found, root), HERE).page()))
+    assert "Warning: The data set may have mistakes: inverted-masks (2 images), leak (3 images). petseg audit" in text
+    assert "holes" not in text
 
 
 def test_chips_say_what_the_results_depend_on(project):

@@ -81,7 +81,7 @@ def test_errors_have_their_colors():
 
 def test_a_picture_belongs_to_its_row(project):
     root, values = project()
-    picture = load_picture(load(values, root), 7)
+    picture = load_picture(load(values, root=root), 7)
     assert (picture.name, picture.breed, picture.size) == ("great_pyrenees_7", "great_pyrenees", (30, 40))
     raw = root / "data/raw"
     assert np.array_equal(picture.image, np.asarray(Image.open(raw / "images/great_pyrenees_7.jpg")))
@@ -96,7 +96,7 @@ def test_a_large_photograph_is_reduced_with_its_masks(project, monkeypatch):
     monkeypatch.setattr("petseg.report.tiles.LONGEST", 24)
     assert LONGEST > 1000
     root, values = project()
-    picture = load_picture(load(values, root), 0)
+    picture = load_picture(load(values, root=root), 0)
     assert picture.size == (48, 36)
     assert [each.shape[:2] for each in (picture.image, picture.truth, *picture.masks.values())] == [(18, 24)] * 4
 
@@ -138,7 +138,7 @@ def test_the_layer_of_errors_agrees_with_the_marked_photograph():
 @pytest.mark.parametrize("networks", [1, 2, 3])
 def test_figures_show_each_network_in_its_row(project, networks):
     root, values = project(networks=networks)
-    inputs = load(values, root)
+    inputs = load(values, root=root)
     loaded = [load_picture(inputs, row) for row in range(5)]
     labels = ["UNet", "ResNet34-UNet", "Slim & Co"][:networks]
     grid = np.reshape(pictures.samples(loaded, LIGHT).axes, (2 + networks, 5))

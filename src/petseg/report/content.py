@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from petseg.audit.findings import NOTE, count
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
 from petseg.config.training import LossParams
@@ -109,13 +110,9 @@ def warnings(inputs: Inputs) -> list[str]:
             f"{empty} of {len(inputs.test)} test images have no foreground. On such an image, predicting nothing has a "
             "Dice of 1 and anything else has 0, so the table also has the mean over the other images."
         )
-    if inputs.copies:
-        count = len(inputs.copies)
-        sentences.append(
-            f"{count} photograph{'s are' if count > 1 else ' is'} in more than one split, such as "
-            f"{' = '.join(inputs.copies[0])}. `petseg audit` lists all copies; split.group=duplicates keeps each in "
-            "one split."
-        )
+    if serious := [finding for finding in inputs.findings if finding.severity != NOTE]:
+        kinds = ", ".join(f"{finding.kind} ({count(finding.images, 'image')})" for finding in serious)
+        sentences.append(f"The data set may have mistakes: {kinds}. `petseg audit` shows them and says what to do.")
     if len(inputs.test) < FEW_IMAGES:
         sentences.append(
             f"There are only {len(inputs.test)} test images; with fewer than {FEW_IMAGES}, means and intervals say "

@@ -12,11 +12,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from petseg.audit.findings import Finding
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
-from petseg.data import copies, packed
-from petseg.data.layout import Entry
-from petseg.data.splits import Assignment
 from petseg.runtime.errors import DataError, PetsegError
 
 Record = dict[str, Any]  # one JSON object
@@ -35,7 +33,7 @@ class Inputs:
         conventions: plots/test/conventions.csv: mean scores by network, size and border.
         calibration: plots/test/calibration.csv: scores of the probabilities by network and state, raw or calibrated.
         reliability: plots/test/reliability.csv: bins of the probabilities by network and state.
-        copies: names of images with equal pixels in several splits.
+        findings: what `petseg audit` finds in data/raw.
         curves: plots/train/NAME.csv, one row per epoch.
         scores: metrics/test.json.
         trained: metrics/train_NAME.json.
@@ -51,7 +49,7 @@ class Inputs:
     conventions: list[Record]
     calibration: list[Record]
     reliability: pd.DataFrame
-    copies: list[tuple[str, ...]]
+    findings: tuple[Finding, ...]
     curves: dict[str, pd.DataFrame]
     scores: dict[str, Record]
     trained: dict[str, Record]
@@ -59,8 +57,8 @@ class Inputs:
     evaluation: dict[str, Record]
 
 
-def load(params: Params, root: str | Path = ".") -> Inputs:
-    """Reads the outputs of split, train and evaluate below `root`.
+def load(params: Params, findings: tuple[Finding, ...] = (), root: str | Path = ".") -> Inputs:
+    """Reads the outputs of split, train and evaluate below `root`; `findings` come from an audit of its data.
 
     Raises:
         PetsegError: a file is missing; the message names the stage that writes it.
@@ -80,7 +78,7 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         conventions=_read(root / "plots/test/conventions.csv", "evaluate", pd.read_csv).to_dict("records"),
         calibration=_read(root / "plots/test/calibration.csv", "evaluate", pd.read_csv).to_dict("records"),
         reliability=_read(root / "plots/test/reliability.csv", "evaluate", pd.read_csv),
-        copies=_read(root / packed.PACKED, "split", partial(_copies, splits)),
+        findings=findings,
         curves={name: _read(root / f"plots/train/{name}.csv", f"train_{name}", _table) for name in NETWORKS},
         scores=read_scores(root),
         trained={
@@ -90,13 +88,6 @@ def load(params: Params, root: str | Path = ".") -> Inputs:
         training={name: _read(root / f"models/{name}.run.json", f"train_{name}", _training) for name in NETWORKS},
         evaluation=_read(root / "data/evaluate.run.json", "evaluate", _evaluation),
     )
-
-
-def _copies(splits: pd.DataFrame, folder: Path) -> list[tuple[str, ...]]:
-    assignments = [
-        Assignment(Entry(row["name"], row["breed"], row["species"]), row["split"]) for row in splits.to_dict("records")
-    ]
-    return copies.crossing(folder, assignments)
 
 
 def read_scores(root: str | Path = ".") -> dict[str, Record]:
