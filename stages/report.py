@@ -16,7 +16,8 @@ from petseg.runtime import errors, files, machine
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     with stage.for_stage(*params.KEYS) as p:
-        inputs = load(p, command.audit(None, machine.workers()).findings)
+        rendered = p.data.source == "synthetic"  # exact masks, about which an audit can only err
+        inputs = load(p, () if rendered else command.audit(None, machine.workers()).findings)
         report = Report(inputs, again.origin())
         page, card = report.page(), model_card.write(inputs)
         figures = {f"plots/{name}": content for name, content in report.figures().items()}
