@@ -15,6 +15,7 @@ from PIL import Image
 from petseg.audit.findings import Finding
 from petseg.config.networks import NETWORKS
 from petseg.config.params import Params
+from petseg.data import splits
 from petseg.runtime.errors import DataError, PetsegError
 
 Record = dict[str, Any]  # one JSON object
@@ -65,14 +66,14 @@ def load(params: Params, findings: tuple[Finding, ...] = (), root: str | Path = 
         DataError: a file is damaged, or the test images of the files differ.
     """
     root, size = Path(root), params.image_size
-    splits = _read(root / "data/splits.csv", "split", _table)
+    table = _read(root / splits.TABLE, "split", _table)
     test = _read(root / "plots/test/scores.csv", "evaluate", _table)
-    if splits.loc[splits["split"] == "test", "name"].tolist() != test["name"].tolist():
+    if table.loc[table["split"] == "test", "name"].tolist() != test["name"].tolist():
         raise DataError("plots/test/scores.csv is not of the test images in data/splits.csv; run `dvc repro evaluate`.")
     return Inputs(
         root=root,
         params=params,
-        splits=splits,
+        splits=table,
         test=test,
         masks={name: _masks(root / "data/predictions" / name, test["name"], size) for name in NETWORKS},
         conventions=_read(root / "plots/test/conventions.csv", "evaluate", pd.read_csv).to_dict("records"),
