@@ -59,7 +59,7 @@ def test_its_dice_on_the_real_test_split(network, tmp_path):
     pairs = [(layout.image_path(tmp_path, e.name), layout.trimap_path(tmp_path, e.name)) for e in test[::8]]
     scores = [dice(network, *read_pair(*paths)) for paths in pairs]
     assert len(scores) == 166
-    assert np.mean(scores) == pytest.approx(0.8946, abs=0.002)  # every eighth; MODEL_CARD.md has all
+    assert np.mean(scores) == pytest.approx(0.9058, abs=0.002)  # every eighth; MODEL_CARD.md has all
 
 
 def test_it_is_used_where_nothing_was_trained_and_says_so(tmp_path):
