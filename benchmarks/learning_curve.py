@@ -2,10 +2,10 @@
 
     python benchmarks/learning_curve.py --data ARCHIVES --figure docs/learning_curve.svg
 
-Trains the UNet of a recipe with `split.limit` images, nested random subsets of the train split, for as many steps as
-with all of them. Another seed also means other subsets. The curve fitted to the mean test errors is a power law with an
-offset, a n^-b + c (Hestness et al. 2017). ARCHIVES is as for boxed.py. The stages run in folders below `--work`, so a
-second call repeats nothing.
+Trains the UNet of a recipe with `split.limit` images: nested random subsets of the train split, other ones for another
+seed. Every training sees equally many images in all, as many as `--epochs` epochs with the whole split. The curve
+through the mean test errors is a power law with an offset, a n^-b + c (Hestness et al. 2017). ARCHIVES is as for
+boxed.py. The stages run in folders below `--work`, so a second call repeats nothing.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def train(options: argparse.Namespace, count: int, everything: int, seed: int) -
 
 
 def settings(count: int, everything: int, epochs: int, seed: int) -> dict:
-    """The parameters of a training with `count` images and as many steps as `epochs` with all of them."""
+    """The parameters of a training with `count` images, which sees as many images as `epochs` with all of them."""
     limit = count if count < everything else None
     return {"seed": seed, "split.seed": seed, "split.limit": limit, "epochs": round(epochs * everything / count)}
 

@@ -79,7 +79,7 @@ def test_sizes_out_of_the_ordinary_are_named(tmp_path, kind, size):
 
 
 def write_turned(folder, orientation, transpose):
-    """Stores blob_3 turned, with the EXIF orientation that turns it back; its mask is that of the upright image."""
+    """Stores blob_3 turned, with the EXIF orientation that turns it back; the mask fits the upright image."""
     image = picture(3)[0].transpose(transpose)
     exif = image.getexif()
     exif[0x0112] = orientation

@@ -26,7 +26,7 @@ def test_a_figure_is_drawn(tmp_path):
     assert b"</svg>" in (tmp_path / "curve.svg").read_bytes()
 
 
-def test_trainings_have_equal_numbers_of_steps_and_the_last_one_all_images():
+def test_trainings_see_equally_many_images_and_the_last_one_all_of_them():
     assert learning_curve.settings(50, 200, 10, seed=3) == {
         "seed": 3,
         "split.seed": 3,

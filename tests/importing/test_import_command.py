@@ -255,9 +255,9 @@ def test_data_sets_that_are_wrong(source: Path, damage: Callable, sentence: str)
             {"masks": "alpha"},
             "{0} holds 10 images (images/a_1.jpg, images/a_2.jpg, images/b_1.jpg and 7 others), but",
         ),
-        ({"pet": "7"}, "No mask holds 7, which is to be pet; the masks hold 0, 255."),
+        ({"pet": "7"}, "No mask holds 7, chosen as pet; the masks hold 0, 255."),
         ({"pet": "0,255"}, "All pixels of all masks are pet, so there is nothing to learn"),
-        ({"colors": ("red",)}, "No mask holds #ff0000, which is to be pet; the masks hold #000000, #ffffff."),
+        ({"colors": ("red",)}, "No mask holds #ff0000, chosen as pet; the masks hold #000000, #ffffff."),
     ],
     ids=["kind", "alpha", "number", "everything", "color"],
 )

@@ -126,7 +126,7 @@ LABELED = table({0: 1, 1: 1}, labels=("cat",))
 @pytest.mark.parametrize(
     ("of", "options", "sentence"),
     [
-        (numbers(0, 5), {"pet": "6"}, "No mask holds 6, which is to be pet; the masks hold 0, 5."),
+        (numbers(0, 5), {"pet": "6"}, "No mask holds 6, chosen as pet; the masks hold 0, 5."),
         (numbers(0, 5), {"pet": "9" * 400}, f"No mask holds {'9' * 20}, which"),
         (numbers(0, 5), {"pet": "cat"}, "--pet is 'cat'; give class numbers"),
         (numbers(0, 5), {"pet": ""}, "--pet is ''; give class numbers"),
@@ -147,7 +147,7 @@ LABELED = table({0: 1, 1: 1}, labels=("cat",))
         (
             COLORED,
             {"colors": ("red",)},
-            "No mask holds #ff0000, which is to be pet; the masks",
+            "No mask holds #ff0000, chosen as pet; the masks",
         ),
         (
             replace(COLORED, lossy=True),

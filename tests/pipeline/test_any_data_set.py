@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from petseg.audit import command as audit
+from petseg.audit.findings import NOTE
 from petseg.config.networks import NETWORKS
 from petseg.importing import command
 from petseg.importing.plan import Options
@@ -64,3 +66,6 @@ def test_a_data_set_reaches_a_report(
     assert "Traceback" not in capsys.readouterr().err
     page = Path("report/index.html").read_text()
     assert all(network.label in page for network in NETWORKS.values())
+    serious = [finding.kind for finding in audit.audit(None, workers=1).findings if finding.severity != NOTE]
+    assert ("The data set may have mistakes: " in page) == bool(serious)
+    assert all(f"{kind} (" in page for kind in serious)

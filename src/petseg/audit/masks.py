@@ -18,10 +18,8 @@ SPECKS, HOLES = 3, 8  # per mask; 99.9 % of the masks of Oxford-IIIT Pet have fe
 BAND = 2.5  # times the median width of the set, relative to the image's diagonal, or its inverse
 BEST, GAP = 2.5, 1.5  # standard deviations: a shifted mask fits that well, and so much better than without the shift
 MIRRORED, MIRROR_GAP = 2.0, 0.5  # the same for the mirrored mask
-INVERTED = (
-    0.9,
-    0.8,
-)  # more than this share of the frame is pet, and less than this share of the image: a pet with a hole
+# More than the first share of the frame is pet, and less than the second share of the image: a pet with a hole.
+INVERTED = 0.9, 0.8
 ALL_SHIFTED = 0.015  # median shift of all masks, as a share of width or height; 0.000 in Oxford-IIIT Pet
 ENOUGH = 20  # masks that say something about a set
 

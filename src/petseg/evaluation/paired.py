@@ -105,8 +105,8 @@ def variances(first: np.ndarray, second: np.ndarray) -> list[tuple[float, int]]:
 def critical(parts: Sequence[tuple[float, float]], p: float) -> float:
     """The difference, in standard errors, that has the two-sided p-value `p`.
 
-    It is the mean of the critical values of Student's t distributions, weighted by the variances (Cochran and Cox 1957,
-    section 4.14).
+    It is the mean of the critical values of Student's t distributions, weighted by the variances (Cochran and Cox
+    1957).
 
     Args:
         parts: variances with their degrees of freedom, as from `variances`; at least one variance is not 0.

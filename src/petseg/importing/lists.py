@@ -81,7 +81,7 @@ def assemble(split_of: Mapping[int, str]) -> Lists:
     """Orders images so that the rule `report` finds the validation images, as far as numbers permit.
 
     Args:
-        split_of: train, valid, test or "" for each image, in the order in which they are to be listed.
+        split_of: train, valid, test or "" for each image; the lists keep this order.
     """
     train, valid, test = ([i for i, split in split_of.items() if split == name] for name in ("train", "valid", "test"))
     said = ""

@@ -189,7 +189,7 @@ def _chosen(chosen: set[int], table: Table) -> Meaning:
     """The meaning if the user chose what is pet."""
     if missing := sorted(chosen - set(table.pixels)):
         present = ", ".join(map(table.name, sorted(table.pixels)[:8])) + (", ..." if len(table.pixels) > 8 else "")
-        raise DataError(f"No mask holds {table.name(missing[0])[:20]}, which is to be pet; the masks hold {present}.")
+        raise DataError(f"No mask holds {table.name(missing[0])[:20]}, chosen as pet; the masks hold {present}.")
     special = VOID if table.color else IGNORED
     ignored = {special} & set(table.pixels) - chosen if len(set(table.pixels) - {0}) > 1 else set()
     return Meaning(frozenset(chosen), ignored=frozenset(ignored))

@@ -49,10 +49,10 @@ def cutout(photo: Image.Image, probability: np.ndarray, threshold: float = 0.5) 
     """Cuts out the foreground, without a halo of the old background.
 
     Only pixels near the edge of the mask are partly transparent, so an uncertain network gives no clouds in the
-    background and no holes in the pet. Opaque pixels are unchanged. In the soft edge, colors are those of the pixels
-    further inside. Transparent pixels near the edge have these colors too, so that nothing dark or old appears when a
-    viewer scales the picture; those further away are 0, which keeps files small. What lies inside the mask by mistake
-    stays: a mask that is too wide shows the background that it contains.
+    background and no holes in the pet. Opaque pixels are unchanged. Pixels of the soft edge take their colors from
+    pixels further inside, and so do transparent pixels near the edge, so that no dark or old color appears when a
+    viewer scales the picture. All other transparent pixels are 0, which keeps files small. A mask that is too wide
+    shows the background inside it.
 
     Args:
         photo: of mode RGB.

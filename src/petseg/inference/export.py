@@ -196,7 +196,7 @@ def _round(network: nn.Module) -> None:
 
 
 def _convert(network: nn.Module, record: weights.Record, channels_first: bool, dynamic: bool) -> "onnx.ModelProto":
-    """Exports a network with torch.export's exporter; with input and output as in `OnnxModel`."""
+    """Exports a network with torch.export's exporter, with input and output as in `OnnxModel`."""
     height = width = record.image_size
     shapes: dict[int, object] = {0: torch.export.Dim("batch")}
     if dynamic:

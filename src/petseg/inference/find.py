@@ -35,9 +35,9 @@ def find(arguments: Sequence[str], recursive: bool = False) -> list[Job]:
     """Returns the photographs that the arguments name, each once, in a fixed order.
 
     A folder stands for the files in it that have one of `SUFFIXES`, a pattern such as `*.jpg` for what matches it.
-    Hidden files and files named like results are left out of both. Results have the name of the
-    photograph without its suffix; with it, where another photograph in the folder has the same name otherwise. Those
-    of a folder's subfolders are in subfolders; and so are those of several folders.
+    Both leave out hidden files and files named like results. Results are named after the photograph without its suffix,
+    or with it if two photographs in a folder differ only in the suffix. With subfolders or several folders, results are
+    written to subfolders of the same names.
 
     Args:
         arguments: paths, which need not exist, and patterns.

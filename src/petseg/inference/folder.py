@@ -121,7 +121,7 @@ class Folder:
         for job in jobs:
             owner = self._photo_of.setdefault(job.name, job.path)
             if owner != job.path:
-                conflicts[job] = f"{job.path} and {owner} would have results of the same name; give each its own --out."
+                conflicts[job] = f"{job.path} and {owner} would have results of the same name; use another --out."
             for path in self._outputs.paths(job.name):
                 if path.name in names and path.resolve() in inputs:
                     conflicts[job] = (
