@@ -127,7 +127,7 @@ LABELED = table({0: 1, 1: 1}, labels=("cat",))
     ("of", "options", "sentence"),
     [
         (numbers(0, 5), {"pet": "6"}, "No mask holds 6, chosen as pet; the masks hold 0, 5."),
-        (numbers(0, 5), {"pet": "9" * 400}, f"No mask holds {'9' * 20}, which"),
+        (numbers(0, 5), {"pet": "9" * 400}, f"No mask holds {'9' * 20}, chosen"),
         (numbers(0, 5), {"pet": "cat"}, "--pet is 'cat'; give class numbers"),
         (numbers(0, 5), {"pet": ""}, "--pet is ''; give class numbers"),
         (numbers(0, 5), {"threshold": 0}, "--threshold is 0; it must be 1 to 255."),

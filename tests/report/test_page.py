@@ -384,7 +384,8 @@ def git_project(tmp_path, monkeypatch):
 
 
 def test_paper_figures_have_a_column_s_width_and_say_where_they_are_from(project):
-    inputs = load(*reversed(project()))
+    root, values = project()
+    inputs = load(values, root=root)
     files = Report(inputs, HERE).paper_figures()
     assert files.keys() == {f"{name}.{kind}" for name in CHARTS for kind in ("svg", "pdf")}
     for name, figure in files.items():

@@ -64,9 +64,9 @@ class Project:
         return process, ranks
 
     def messages(self):
-        """What was printed except for the first line and one line per epoch."""
-        lines = self.log.read_text().splitlines()
-        return "\n".join(line for line in lines if ": epoch " not in line and ", 2 processes" not in line)
+        """What was printed except for the first two lines and one line per epoch."""
+        usual = re.compile(r"unet: (lr |on cpu|epoch )")
+        return "\n".join(line for line in self.log.read_text().splitlines() if not usual.match(line))
 
     def saved(self):
         """Epoch and step of the only checkpoint, from 1."""
